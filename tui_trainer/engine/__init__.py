@@ -1,0 +1,1 @@
+"""The training loop and its parts. Nothing here draws, prints or logs."""

@@ -1,0 +1,33 @@
+"""The one sanitiser for text that comes from outside: file, class and tensor names, error texts.
+
+A terminal obeys escape sequences wherever they stand, also in a file name, and bidirectional
+controls make one name look like another. What is shown to a person passes through `display`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+# C0, DEL and C1 controls, bidirectional controls, line and paragraph separators, lone surrogates.
+_UNSAFE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028\u2029\u202a-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
+
+
+def _visible(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that is not UTF-8, as os.fsdecode keeps it
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def display(name: object, limit: int = 200) -> str:
+    """`name` with everything that a terminal would obey made visible, cut to `limit` characters.
+
+    Paths and bytes are decoded as the file system does. The result holds no control
+    character, so that it can be written to a terminal or a one-line message as it is.
+    """
+    raw = os.fsdecode(name) if isinstance(name, bytes | os.PathLike) else str(name)
+    shown = _UNSAFE.sub(_visible, raw[: limit * 4])
+    return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"

@@ -1,0 +1,1 @@
+"""The screens. No torch at import time."""

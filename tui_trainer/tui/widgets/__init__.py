@@ -1,0 +1,1 @@
+"""Widgets that take plain numbers and strings."""
