@@ -1,0 +1,54 @@
+"""Make the files of this folder again: `pip install scikit-learn`, then `python sample_data/make_sample_data.py`.
+
+digits/       the UCI handwritten digits as PNG files in class folders
+numbers.csv   three inputs and their sum: the first regression of every tutorial
+wine.csv      the UCI wine recognition data: 13 measurements, the cultivar as class
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+from sklearn import datasets
+
+HERE = Path(__file__).parent
+GREYS = 16  # the set counts ink in cells of 4x4 pixels: 0 to 16
+
+
+def make_digits() -> None:
+    """1,797 images of 8x8, black background."""
+    digits = datasets.load_digits()
+    numbers = dict.fromkeys(range(10), 0)
+    for image, target in zip(digits.images, digits.target, strict=True):
+        folder = HERE / "digits" / str(target)
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.rint(image * 255 / GREYS).astype(np.uint8)
+        cv2.imwrite(str(folder / f"{target}_{numbers[target]:03}.png"), pixels)
+        numbers[target] += 1
+
+
+def make_numbers() -> None:
+    """1,000 rows of x1, x2, x3 (standard normal) and y = x1 + x2 + x3."""
+    x = np.random.default_rng(0).standard_normal((1000, 3)).round(6)
+    with (HERE / "numbers.csv").open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(("x1", "x2", "x3", "y"))
+        rows.writerows((*row, round(float(row.sum()), 6)) for row in x)
+
+
+def make_wine() -> None:
+    """178 rows; numeric regression on one of the measurements is harder than the sum."""
+    wine = datasets.load_wine()
+    with (HERE / "wine.csv").open("w", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow((*(name.replace("/", "_") for name in wine.feature_names), "cultivar"))
+        rows.writerows((*values, wine.target_names[t]) for values, t in zip(wine.data, wine.target, strict=True))
+
+
+if __name__ == "__main__":
+    make_digits()
+    make_numbers()
+    make_wine()

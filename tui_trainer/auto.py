@@ -1,0 +1,102 @@
+"""What "auto" becomes, and why. A value that was given is never overridden."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import torch
+
+from tui_trainer.config import Config
+from tui_trainer.data import batches
+from tui_trainer.data.batches import Data
+from tui_trainer.data.sources import Index
+from tui_trainer.errors import ConfigError
+from tui_trainer.events import Event, SettingChanged
+from tui_trainer.models import catalog
+from tui_trainer.settings import Value
+from tui_trainer.text import display
+
+EVENTS_PER_EPOCH, MOST_STEPS_BETWEEN = 100, 20
+
+
+@dataclass
+class Choices:
+    """A configuration on its way to having no "auto" left."""
+
+    config: Config
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def choose(self, reason: str, **values: Value) -> None:
+        """Settle some settings."""
+        self.config = self.config.replace(**values)
+        self.reasons |= dict.fromkeys(values, reason)
+
+    def events(self) -> list[Event]:
+        """What to tell of it."""
+        values = self.config.values()
+        return [
+            SettingChanged(step=0, name=name, value=str(values[name]), reason=reason)
+            for name, reason in self.reasons.items()
+        ]
+
+
+def choose_images(choices: Choices, index: Index) -> bool:
+    """Settle image size and channels; whether the model needs two or more images a step.
+
+    Raises:
+        ConfigError: the model cannot take them, or does not exist.
+    """
+    name, data = choices.config.model.model, choices.config.data
+    if data.channels is None:
+        channels = batches.look_at_channels(index)
+        choices.choose("grey images" if channels == 1 else "colour images", channels=channels)
+    if data.image_size is None:
+        choices.choose(f"what {name} is made for", image_size=catalog.default_size(name))
+    data = choices.config.data
+    assert data.channels is not None
+    assert data.image_size is not None
+    return catalog.check_takes(
+        name, num_classes=len(index.classes), channels=data.channels, image_size=data.image_size
+    )
+
+
+def choose_rest(choices: Choices, data: Data) -> None:
+    """Settle what depends on the loaders and on this machine."""
+    config = choices.config
+    if not config.data.mean:
+        choices.choose(data.statistics_from, normalize=data.normalize, mean=data.mean, std=data.std)
+    if config.run.log_every is None:
+        every = min(MOST_STEPS_BETWEEN, max(1, data.train.batches // EVENTS_PER_EPOCH))
+        choices.choose(f"an epoch has {data.train.batches} steps", log_every=every)
+    if config.recipe.threads is None:
+        choices.choose("torch's choice", threads=torch.get_num_threads())
+
+
+def device_of(name: str) -> torch.device:
+    """The device that a setting names.
+
+    Raises:
+        ConfigError: it is not on this machine.
+    """
+    if name == "auto":
+        found = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        return torch.device(found)
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        raise ConfigError(
+            f"device = {display(name)}: there is no such device here; use --device auto or cpu."
+        ) from None
+    return device
+
+
+def set_up_torch(config: Config) -> None:
+    """Threads, determinism and seed of this process."""
+    if config.recipe.threads:
+        torch.set_num_threads(config.recipe.threads)
+    if config.recipe.deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(config.recipe.deterministic)
+    torch.backends.cudnn.benchmark = not config.recipe.deterministic

@@ -1,0 +1,164 @@
+"""The command line: what is asked for, signals, exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from tui_trainer.commands import Abort, Command, Stop
+from tui_trainer.config import Resolved, resolve, to_toml
+from tui_trainer.errors import ConfigError, UserError
+from tui_trainer.text import display
+
+if TYPE_CHECKING:
+    from tui_trainer.flags import Arguments
+    from tui_trainer.session import LocalSession
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXIT_BUG = 1
+
+
+class Interrupted(BaseException):
+    """A signal came before there was a run that could save itself."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads make a shared machine crawl
+    try:
+        if words and words[0] in COMMANDS and not Path(words[0]).is_dir():
+            return COMMANDS[words[0]](words[1:])
+        return train(words)
+    except UserError as error:
+        return _refuse(error)
+    except BrokenPipeError:
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # the reader left; nothing to say it to
+        return 128 + signal.SIGPIPE
+
+
+def _refuse(error: UserError) -> int:
+    print(f"tui-trainer: {display(error, 1000)}", file=sys.stderr)
+    return error.exit_code
+
+
+def train(argv: Sequence[str]) -> int:
+    """`tui-trainer [DIR] [flags]`."""
+    from tui_trainer import flags
+
+    arguments = flags.parse(argv)
+    resolved = _resolve(arguments)
+    if arguments.print_config:
+        print(to_toml(resolved.config, resolved.origins), end="")
+        return 0
+    return train_headless(resolved, as_json=arguments.json)
+
+
+def _resolve(arguments: Arguments) -> Resolved:
+    """Flags over the file given, or over the configuration of the run to resume."""
+    file = arguments.config
+    if resume := arguments.values.get("resume"):
+        from tui_trainer.run_folder import find_run
+
+        if file is not None:
+            raise ConfigError("A run is resumed with its own configuration: leave out --config.")
+        file = find_run(str(resume)).config
+    return resolve(arguments.values, file)
+
+
+def train_headless(resolved: Resolved, *, as_json: bool) -> int:
+    """Train without the screens; the exit code."""
+    from tui_trainer.headless import Summary, choose_progress, print_result
+    from tui_trainer.session import LocalSession
+
+    progress, summary, signals = choose_progress(), Summary(), Signals()
+    session = LocalSession(resolved.config, progress.tell)
+    signals.steer(session)
+    failure: UserError | None = None
+    try:
+        for event in session.events():
+            summary.add(event)
+            progress(event)
+    except UserError as error:
+        failure = error
+    except Interrupted as interrupted:
+        progress.close()
+        print("tui-trainer: stopped before the run began; nothing was written.", file=sys.stderr)
+        return 128 + interrupted.number
+    except Exception as error:
+        progress.close()
+        return _bug(error, session)
+    finally:
+        progress.close()
+    summary.run = str(session.folder.path) if session.folder else ""
+    print_result(summary, as_json, failure)
+    if failure is not None:
+        return _refuse(failure)
+    return 128 + signals.received if signals.received else 0
+
+
+def _bug(error: Exception, session: LocalSession) -> int:
+    """A traceback is for the log; without a run there is no log, and it goes to the terminal."""
+    if session.folder is None:
+        raise error
+    what = display(f"{type(error).__name__}: {error}", 300)
+    print(f"tui-trainer: this is a bug: {what}; traceback in {display(session.folder.log)}.", file=sys.stderr)
+    return EXIT_BUG
+
+
+class Signals:
+    """Signals only write commands: the first asks to stop and save, a second one to leave now."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._session: LocalSession | None = None
+
+    def steer(self, session: LocalSession) -> None:
+        """From now on signals steer this session."""
+        self._session = session
+        for number in SIGNALS:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+                signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        assert self._session is not None
+        if self._session.folder is None:
+            raise Interrupted(number)
+        command: Command = Abort() if self.received else Stop()
+        self.received = self.received or number
+        self._session.send(command)
+
+
+def send(argv: Sequence[str]) -> int:
+    """`tui-trainer send RUN COMMAND`: steer a run of any other process."""
+    from tui_trainer import commands
+    from tui_trainer.run_folder import find_run
+    from tui_trainer.session import set_from_text
+
+    kinds = ", ".join(kind for kind in commands.KINDS if kind != "set")
+    usage = f"Usage: tui-trainer send RUN COMMAND, COMMAND one of {kinds}, set NAME=VALUE."
+    if len(argv) < 2:
+        raise ConfigError(usage)
+    run, kind, *rest = argv
+    if kind == "set" and rest:
+        command: Command = set_from_text(" ".join(rest))
+    elif kind in commands.KINDS and kind != "set" and not rest:
+        command = commands.KINDS[kind]()
+    else:
+        raise ConfigError(usage)
+    find_run(run).send(command)
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"send": send}

@@ -1,0 +1,280 @@
+"""Every setting, once.
+
+A field here is at the same time a command-line flag (`--batch-size`), a TOML key (`batch_size` in
+table `[loader]`), a form field on the screens and a row of the reference in the README.
+`None` means "auto": chosen when the run is built, and written to the run's `config.toml` as chosen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tui_trainer.errors import ConfigError
+from tui_trainer.settings import AUTO, Setting, Value, setting, settings_of
+from tui_trainer.text import display
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+MAX_TOML_BYTES = 64 * 1024  # tomllib takes minutes over dotted keys of a few hundred KB
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataConfig:
+    """What to learn from, and how a picture becomes a tensor."""
+
+    data: str = setting("", "Folder with one sub-folder of images a class.", metavar="DIR")
+    val_data: str = setting("", "Folder of validation images, same classes.", metavar="DIR")
+    val_fraction: float = setting(0.2, "Part of each class held out for validation.", gt=0, lt=1)
+    image_size: int | None = setting(
+        None,
+        "Images become squares of this side.",
+        unit="pixels",
+        ge=1,
+        le=4096,
+        aliases=("img-size", "imgsz"),
+    )
+    channels: int | None = setting(None, "1 for grey, 3 for RGB.", choices=(1, 3))
+    resize: str = setting(
+        "squash",
+        "Make images square: squash both sides, crop the centre, or pad with black.",
+        choices=("squash", "crop", "pad"),
+    )
+    augment: str = setting(
+        "none",
+        "Random changes to training images (light: crop and flip).",
+        choices=("none", "light", "standard", "trivial", "rand"),
+    )
+    normalize: str | None = setting(
+        None,
+        "Mean and standard deviation: measured on the training part, ImageNet's, or none.",
+        choices=("measured", "imagenet", "none"),
+    )
+    mean: tuple[float, ...] = setting(
+        (), "Mean of each channel in [0, 1]; empty: by normalize.", metavar="M,M,M"
+    )
+    std: tuple[float, ...] = setting((), "Standard deviation of each channel.", metavar="S,S,S")
+    max_bad: float = setting(0.05, "Stop when more than this part of the images cannot be read.", ge=0, le=1)
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise ConfigError(
+                f"mean has {len(self.mean)} numbers and std {len(self.std)}: give both or neither."
+            )
+        if any(value <= 0 for value in self.std):
+            raise ConfigError(f"std = {', '.join(f'{v:g}' for v in self.std)}: each must be greater than 0.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoaderConfig:
+    """The options of torch.utils.data.DataLoader, with the meaning they have there."""
+
+    batch_size: int = setting(32, "Images a step.", ge=1, le=1_000_000, short="b")
+    shuffle: bool = setting(True, "A new order of the training images each epoch.")
+    num_workers: int = setting(
+        0,
+        "Processes that read images; 0 reads in the main process.",
+        ge=0,
+        le=256,
+        short="j",
+        aliases=("workers",),
+    )
+    pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
+    drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")
+    timeout: float = setting(
+        0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0
+    )
+    prefetch_factor: int | None = setting(None, "Batches read ahead by each worker; auto: 2.", ge=1, le=1000)
+    persistent_workers: bool = setting(True, "Keep worker processes from one epoch to the next.")
+
+    def __post_init__(self) -> None:
+        if self.prefetch_factor is not None and self.num_workers == 0:
+            raise ConfigError("prefetch_factor needs workers that read ahead: set num_workers to 1 or more.")
+        if self.timeout and self.num_workers == 0:
+            raise ConfigError("timeout is the wait for a worker: set num_workers to 1 or more.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """The network."""
+
+    model: str = setting(
+        "lenet", "lenet, or a classification model of torchvision by its name.", metavar="NAME"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecipeConfig:
+    """How to train it."""
+
+    epochs: int = setting(20, "Passes over the training images.", ge=1, le=1_000_000)
+    lr: float = setting(0.01, "Learning rate.", gt=0, le=1000)
+    optimizer: str = setting(
+        "sgd", "Update rule.", choices=("sgd", "adam", "adamw", "rmsprop"), aliases=("opt",)
+    )
+    momentum: float = setting(0.9, "Momentum of sgd and rmsprop.", ge=0, lt=1)
+    weight_decay: float = setting(5e-4, "L2 penalty; decoupled in adamw.", ge=0, le=1, aliases=("wd",))
+    lr_scheduler: str = setting(
+        "none",
+        "How lr changes over the run (step: a tenth after each third).",
+        choices=("none", "step", "cosine", "linear"),
+        aliases=("sched",),
+    )
+    warmup_epochs: float = setting(0.0, "lr rises from 1 % to its value over these.", unit="epochs", ge=0)
+    label_smoothing: float = setting(0.0, "Share of the target spread over all classes.", ge=0, lt=1)
+    patience: int = setting(
+        0, "End after so many epochs without a better val metric; 0: never.", unit="epochs", ge=0
+    )
+    min_delta: float = setting(0.0, "Smallest change that counts as better.", ge=0)
+    monitor: str = setting(
+        "val_top1", "What best means.", choices=("val_top1", "val_loss", "train_top1", "train_loss")
+    )
+    seed: int = setting(0, "Fixes split, order, augmentation and first weights.", ge=0, le=2**32 - 1)
+    deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")
+    threads: int | None = setting(None, "CPU threads of torch; auto: torch's choice.", ge=1, le=1024)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What is kept of a run, and where."""
+
+    output_dir: str = setting(
+        "", "Folder for the run; default: runs/ in the user's data folder.", metavar="DIR"
+    )
+    name: str = setting("", "Name of the run; default: model and time.", metavar="NAME")
+    resume: str = setting(
+        "", "Go on with this run (its folder or name) from its last checkpoint.", metavar="RUN"
+    )
+    log_every: int | None = setting(
+        None,
+        "Steps between two progress events; auto: 100 events an epoch, at most 20 steps.",
+        unit="steps",
+        ge=1,
+    )
+    keep_checkpoints: int = setting(2, "Newest checkpoints that are kept.", ge=1)
+
+
+TABLES: dict[str, type] = {
+    "data": DataConfig,
+    "loader": LoaderConfig,
+    "model": ModelConfig,
+    "recipe": RecipeConfig,
+    "run": RunConfig,
+}
+SETTINGS: dict[str, Setting] = {s.name: s for table, cls in TABLES.items() for s in settings_of(table, cls)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """The whole configuration of a run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    recipe: RecipeConfig = field(default_factory=RecipeConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+
+    def values(self) -> dict[str, Value]:
+        """Every setting by its name."""
+        return {s.name: getattr(getattr(self, s.table), s.name) for s in SETTINGS.values()}
+
+    def replace(self, **values: Value) -> Config:
+        """The same with some settings changed, by name; checked again."""
+        return build(self.values() | values)
+
+
+def build(values: Mapping[str, Value], where: Mapping[str, str] | None = None) -> Config:
+    """The configuration with these values, defaults for the rest.
+
+    Raises:
+        ConfigError: a value is of the wrong type, out of bounds, or does not go with another.
+    """
+    tables: dict[str, dict[str, Value]] = {table: {} for table in TABLES}
+    for name, value in values.items():
+        known = SETTINGS[name]
+        tables[known.table][name] = known.check(value, (where or {}).get(name, name))
+    made: dict[str, Any] = {table: cls(**tables[table]) for table, cls in TABLES.items()}
+    return Config(**made)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resolved:
+    """A configuration and where each of its values came from: "default", a file's name, or a flag."""
+
+    config: Config
+    origins: Mapping[str, str]
+
+
+def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
+    """Flags over file over defaults."""
+    from_file = read_toml(file) if file else {}
+    origins = dict.fromkeys(SETTINGS, "default")
+    origins |= dict.fromkeys(from_file, display(file.name) if file else "")
+    origins |= {name: SETTINGS[name].flag for name in flags}
+    where = {name: f"{display(file or '')}: {name}" for name in from_file}
+    where |= {name: SETTINGS[name].flag for name in flags}
+    return Resolved(config=build({**from_file, **flags}, where), origins=origins)
+
+
+def read_toml(path: Path) -> dict[str, Value]:
+    """The settings that a TOML file gives.
+
+    Raises:
+        ConfigError: it cannot be read, is not TOML, or holds a key or table that is not a setting's.
+    """
+    shown = display(path)
+    try:
+        if path.stat().st_size > MAX_TOML_BYTES:
+            raise ConfigError(f"{shown} is larger than 64 KB: it is not a configuration of this program.")
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the configuration {shown}: {error.strerror}.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise ConfigError(f"{shown} is not valid TOML: {display(error)}.") from None
+    found: dict[str, Value] = {}
+    for table, keys in tree.items():
+        if table not in TABLES:
+            raise ConfigError(f"{shown}: unknown table [{display(table)}]{did_you_mean(table, TABLES)}")
+        if not isinstance(keys, dict):
+            raise ConfigError(f"{shown}: {table} must be a table; write [{table}] and its settings below it.")
+        for name, value in keys.items():
+            if name not in SETTINGS or SETTINGS[name].table != table:
+                raise ConfigError(f"{shown}: unknown key {display(name)} in [{table}]{_hint(name, table)}")
+            found[name] = SETTINGS[name].check(value, f"{shown}: {name}")
+    return found
+
+
+def _hint(name: str, table: str) -> str:
+    if name in SETTINGS:
+        return f"; it belongs into [{SETTINGS[name].table}]."
+    return did_you_mean(name, [s.name for s in SETTINGS.values() if s.table == table])
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of an error sentence: "; did you mean ...?" or a full stop."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]}?" if near else "."
+
+
+def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
+    """The configuration as a TOML file; with `origins`, each line says where its value came from."""
+    import tomli_w
+
+    lines: list[str] = []
+    for table, cls in TABLES.items():
+        lines += ["" if lines else None, f"[{table}]"] if lines else [f"[{table}]"]  # type: ignore[list-item]
+        for item in dataclasses.fields(cls):
+            value = getattr(getattr(config, table), item.name)
+            plain = AUTO if value is None else list(value) if isinstance(value, tuple) else value
+            text = tomli_w.dumps({item.name: plain}).strip().replace("\n", "").replace(",]", "]")
+            lines.append(f"{text:<40}  # {origins[item.name]}" if origins else text)
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,273 @@
+"""From a configuration to batches: the only data name that `run.py` needs is `build_batches`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from tui_trainer.config import Config, LoaderConfig
+from tui_trainer.data import sources
+from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Sample, Spec, collate
+from tui_trainer.data.decode import BadImageError, is_grey, read_file
+from tui_trainer.data.sources import TRAIN, VAL, Index
+from tui_trainer.data.transforms import statistics
+from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.text import display
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+LOOKED_AT = 64  # images that decide whether the data is grey
+MEASURED = 2000  # images over which mean and standard deviation are measured
+MIN_SEEN = 20  # images read before the share of bad ones can stop a run
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+PRELOADED = ["tui_trainer.data.datasets"]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch for the loop: images (N, S, S, C) uint8, targets (N,) int64, `number` from 1."""
+
+    images: Tensor
+    targets: Tensor
+    number: int
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class BadFiles:
+    """The files that could not be read so far, each told once; too many end the run."""
+
+    max_bad: float
+    total: int
+    names: set[bytes] = field(default_factory=set)
+
+    def tell(self, bad: list[tuple[bytes, str]]) -> tuple[str, ...]:
+        """A sentence for each new one.
+
+        Raises:
+            DataError: more than the allowed part of all images is bad.
+        """
+        new = [(name, reason) for name, reason in bad if name not in self.names]
+        self.names.update(name for name, _ in new)
+        if new and len(self.names) > self.max_bad * max(self.total, MIN_SEEN):
+            raise DataError(
+                f"{len(self.names)} of {self.total} images cannot be read, the last {display(new[-1][0])} "
+                f"({new[-1][1]}): more than --max-bad {self.max_bad:g} allows."
+            )
+        return tuple(f"{display(name)} is left out: {reason}." for name, reason in new)
+
+
+class EpochLoader:
+    """Batches of one part of the data through a torch DataLoader, addressable by epoch and batch."""
+
+    def __init__(
+        self, dataset: ImageDataset, order: EpochOrder, options: dict[str, Any], bad_files: BadFiles
+    ) -> None:
+        self.batch_size: int = options["batch_size"]
+        self.samples = order.length
+        last = 0 if options["drop_last"] else self.batch_size - 1
+        self.batches = (order.length + last) // self.batch_size
+        self._order, self._bad_files = order, bad_files
+        self._loader: DataLoader[Sample] = DataLoader(dataset, sampler=order, collate_fn=collate, **options)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number` after the first `start`, which are not read.
+
+        A batch of which no file could be read is passed over; its warnings come with the next.
+        """
+        self._order.epoch, self._order.start = number, start * self.batch_size
+        if self._order.start >= self._order.length:
+            return
+        held: tuple[str, ...] = ()
+        raw: RawBatch
+        for count, raw in enumerate(self._loader, start + 1):  # type: ignore[assignment]
+            held += self._bad_files.tell(raw.bad)
+            if len(raw.targets):
+                yield Batch(raw.images, raw.targets, count, held)
+                held = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """What a run needs to know of its data."""
+
+    index: Index
+    spec: Spec
+    train: EpochLoader
+    val: EpochLoader
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    normalize: str  # where mean and std come from: measured, imagenet or none
+    statistics_from: str  # the same in words
+
+
+def scan(config: Config) -> Index:
+    """The index of the configured folders, with the split.
+
+    Raises:
+        DataError: nothing to train on.
+        ConfigError: no folder was given.
+    """
+    if not config.data.data:
+        raise ConfigError(
+            "No dataset: give a folder, as in `tui-trainer --no-tui --data sample_data/digits`."
+        )
+    root = Path(config.data.data).expanduser().absolute()
+    val_root = Path(config.data.val_data).expanduser().absolute() if config.data.val_data else None
+    return sources.scan(root, val_root, config.data.val_fraction, config.recipe.seed)
+
+
+def look_at_channels(index: Index) -> int:
+    """1 if the images looked at are all grey in their files, else 3.
+
+    Raises:
+        DataError: none of them can be read.
+    """
+    members = index.part(TRAIN)
+    seen = 0
+    for i in _spread(members, LOOKED_AT):
+        try:
+            if not is_grey(read_file(index.path(int(i)))):
+                return 3
+            seen += 1
+        except BadImageError:
+            continue
+    if not seen:
+        raise DataError(
+            f"None of the images looked at in {display(index.root)} can be read: are they images?"
+        )
+    return 1
+
+
+def build_batches(
+    config: Config, index: Index, spec: Spec, *, needs_two: bool, context: BaseContext | None
+) -> Data:
+    """Loaders of the training and validation parts.
+
+    `needs_two`: the model cannot train on a batch of one image (batch normalisation), so that an
+    image left over at the end of an epoch is left out of that epoch.
+
+    Raises:
+        DataError: there are fewer images than the loader options need.
+        ConfigError: mean and std do not fit the channels.
+    """
+    loader, recipe = config.loader, config.recipe
+    train_set = ImageDataset(index, spec, config.data.augment, recipe.seed)
+    val_set = ImageDataset(index, spec)
+    mean, std, reason = _statistics(config, index, spec)
+    bad_files = BadFiles(config.data.max_bad, len(index))
+    members = torch.from_numpy(index.part(TRAIN))
+    length = _usable(len(members), loader, needs_two)
+    order = EpochOrder(members, shuffle=loader.shuffle, seed=recipe.seed, length=length)
+    held_out = torch.from_numpy(index.part(VAL))
+    val_order = EpochOrder(held_out, shuffle=False, seed=recipe.seed, length=len(held_out))
+    options = loader_options(loader, context)
+    return Data(
+        index=index,
+        spec=spec,
+        train=EpochLoader(train_set, order, options, bad_files),
+        val=EpochLoader(val_set, val_order, {**options, "drop_last": False}, bad_files),
+        mean=mean,
+        std=std,
+        normalize=config.data.normalize or "measured",
+        statistics_from=reason,
+    )
+
+
+def loader_options(loader: LoaderConfig, context: BaseContext | None) -> dict[str, Any]:
+    """The keyword arguments of torch's DataLoader."""
+    workers = loader.num_workers > 0
+    pin = torch.cuda.is_available() if loader.pin_memory is None else loader.pin_memory
+    return {
+        "batch_size": loader.batch_size,
+        "num_workers": loader.num_workers,
+        "pin_memory": pin and torch.cuda.is_available(),
+        "drop_last": loader.drop_last,
+        "timeout": loader.timeout,
+        "prefetch_factor": loader.prefetch_factor,
+        "persistent_workers": loader.persistent_workers and workers,
+        "multiprocessing_context": context if workers else None,
+        "worker_init_fn": _quiet_worker if workers else None,
+        "generator": torch.Generator(),  # so that the loader draws nothing from the global one
+    }
+
+
+def _quiet_worker(_: int) -> None:
+    """A stop is the main process's to handle: workers leave when it closes their pipes."""
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _usable(samples: int, loader: LoaderConfig, needs_two: bool) -> int:
+    if loader.drop_last and samples < loader.batch_size:
+        raise DataError(
+            f"The training part has {samples} images, fewer than batch_size {loader.batch_size}: with drop_last "
+            "there would be no batch at all; lower --batch-size or use --no-drop-last."
+        )
+    if needs_two and loader.batch_size == 1:
+        raise ConfigError(
+            "batch_size = 1: this model has batch normalisation, which needs 2 or more images a step."
+        )
+    if needs_two and not loader.drop_last and samples % loader.batch_size == 1:
+        return samples - 1
+    return samples
+
+
+def _statistics(config: Config, index: Index, spec: Spec) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+    data = config.data
+    if data.mean:
+        if len(data.mean) != spec.channels:
+            raise ConfigError(
+                f"mean has {len(data.mean)} numbers, but the images have {spec.channels} channels."
+            )
+        return data.mean, data.std, "given"
+    if data.normalize == "none":
+        return (0.0,) * spec.channels, (1.0,) * spec.channels, "given"
+    if data.normalize == "imagenet":
+        if spec.channels != 3:
+            raise ConfigError(
+                "normalize = imagenet: its statistics are of colour images; use measured, or --channels 3."
+            )
+        return *IMAGENET, "given"
+    dataset = ImageDataset(index, spec)
+    samples = (dataset[0, int(i)].image for i in _spread(index.part(TRAIN), MEASURED))
+    images = [image for image in samples if image is not None]
+    if not images:
+        raise DataError(f"None of the images in {display(index.root)} can be read.")
+    return *statistics(images), f"measured on {len(images)} training images"
+
+
+def _spread(members: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """At most `most` of the members, evenly spread."""
+    if len(members) <= most:
+        return members
+    return members[np.linspace(0, len(members) - 1, most).astype(np.int64)]
+
+
+def start_forkserver() -> BaseContext:
+    """The server from which worker processes are forked, with their module loaded already.
+
+    Start it before a user interface takes the terminal and before threads exist: forking a
+    process that has threads can deadlock, and inside a Textual app the server cannot be started.
+    """
+    import multiprocessing
+    from multiprocessing import forkserver, resource_tracker
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    resource_tracker.ensure_running()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    forkserver.ensure_running()
+    return context

@@ -1,0 +1,205 @@
+"""What the loop works on: the parts of a run, its state, and the few acts that are not a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from tui_trainer.commands import Command
+from tui_trainer.engine import checkpoint
+from tui_trainer.engine.metrics import Sums
+from tui_trainer.engine.optim import lr_factor, set_lr
+from tui_trainer.engine.pace import Pace
+
+
+class Commands(Protocol):
+    """Where commands come from; `take` returns at once, `wait` sleeps until one may have come."""
+
+    def take(self) -> list[Command]:
+        """What has arrived since the last look."""
+
+    def wait(self, seconds: float) -> None:
+        """Sleep at most so long."""
+
+
+class NoCommands:
+    """Nobody steers."""
+
+    def take(self) -> list[Command]:
+        """Nothing."""
+        return []
+
+    def wait(self, seconds: float) -> None:
+        """Nothing to wait for."""
+
+
+class Batch(Protocol):
+    """What a loader yields: `number` counts from 1 in the epoch, `warnings` tell of files left out."""
+
+    @property
+    def images(self) -> Tensor: ...  # noqa: D102
+    @property
+    def targets(self) -> Tensor: ...  # noqa: D102
+    @property
+    def number(self) -> int: ...  # noqa: D102
+    @property
+    def warnings(self) -> tuple[str, ...]: ...  # noqa: D102
+
+
+class Loader(Protocol):
+    """Batches of one part of the data; the batches of an epoch are a function of its number."""
+
+    samples: int
+    batches: int
+    batch_size: int
+
+    def epoch(self, number: int, start: int = 0) -> Iterable[Batch]:
+        """The batches of epoch `number` after the first `start`."""
+
+
+@dataclass(kw_only=True)
+class State:
+    """Where a run is. `batch` batches of `epoch` are trained; all of it goes into a checkpoint."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_epoch: int | None = None
+    epochs_without_better: int = 0
+    sums: tuple[float, float, int] = (0.0, 0.0, 0)
+    interval: tuple[float, float, int] = (0.0, 0.0, 0)
+
+
+@dataclass(kw_only=True)
+class Job:
+    """The parts of one run. `prepare` takes a batch to the device: images (N, C, S, S) float32."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    loss_func: Callable[[Tensor, Tensor], Tensor]
+    train_loader: Loader
+    val_loader: Loader
+    prepare: Callable[[Batch], tuple[Tensor, Tensor]]
+    classes: tuple[str, ...]
+    device: torch.device
+    epochs: int
+    lr: float
+    lr_scheduler: str = "none"
+    warmup_epochs: float = 0.0
+    patience: int = 0
+    min_delta: float = 0.0
+    monitor: str = "val_top1"
+    log_every: int = 1
+    keep_checkpoints: int = 2
+    checkpoints: Path | None = None
+    model_name: str = ""
+    weights_metadata: Mapping[str, str] = field(default_factory=dict)
+    checkpoint_extra: Mapping[str, Any] = field(default_factory=dict)
+    state: State = field(default_factory=State)
+    ending: str = ""  # the outcome of a run that is to end after this step
+
+    def __post_init__(self) -> None:
+        self.pace = Pace(self.state.seconds)
+        self.sums = Sums(self.device)  # of the epoch so far
+        self.interval = Sums(self.device)  # since the last Progress
+        self.sums.reset(self.state.sums)
+        self.interval.reset(self.state.interval)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are trained and validated."""
+        return self.state.epoch >= self.epochs
+
+    def train_batches(self) -> Iterator[Batch]:
+        """What is left of this epoch, in training mode."""
+        self.model.train()
+        self.pace.begin(self.sums.read()[2])
+        yield from self.train_loader.epoch(self.state.epoch, self.state.batch)
+
+    def schedule(self) -> float:
+        """Set the learning rate of the step to come, and return it."""
+        position = self.state.epoch + self.state.batch / max(1, self.train_loader.batches)
+        lr = self.lr * lr_factor(self.lr_scheduler, position, self.epochs, self.warmup_epochs)
+        set_lr(self.optimizer, lr)
+        return lr
+
+    def count(self, batch: Batch, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
+        """Move the state on by one step."""
+        self.sums.add(loss, outputs, targets)
+        self.interval.add(loss, outputs, targets)
+        self.state.step += 1
+        self.state.batch = batch.number
+
+    def finish_epoch(self, metrics: Mapping[str, float]) -> bool:
+        """Move the state on by one epoch; whether this one is the best so far."""
+        better = self._is_better(metrics[self.monitor])
+        self.state.epochs_without_better = 0 if better else self.state.epochs_without_better + 1
+        if better:
+            self.state.best, self.state.best_epoch = metrics[self.monitor], self.state.epoch
+        self.state.epoch, self.state.batch = self.state.epoch + 1, 0
+        self.sums.reset()
+        self.interval.reset()
+        if self.patience and self.state.epochs_without_better >= self.patience and not self.ending:
+            self.ending = "early_stopped"
+        return better
+
+    def _is_better(self, value: float) -> bool:
+        if self.state.best is None or value != value:
+            return value == value
+        gain = self.state.best - value if self.monitor.endswith("_loss") else value - self.state.best
+        return gain > self.min_delta
+
+    def save(self) -> str:
+        """Commit a checkpoint; the name of its file."""
+        if self.checkpoints is None:
+            return ""
+        return checkpoint.save(self.checkpoints, self.state.step, self.to_dict(), self.keep_checkpoints)
+
+    def save_weights(self, name: str) -> None:
+        """Write the weights alone, as `name`.safetensors."""
+        if self.checkpoints is not None:
+            metadata = {**self.weights_metadata, "step": str(self.state.step), "epoch": str(self.state.epoch)}
+            checkpoint.save_weights(
+                self.checkpoints / f"{name}.safetensors", self.model.state_dict(), metadata
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All that is needed to go on exactly, in types that torch.load(weights_only=True) takes."""
+        self.state.seconds = self.pace.seconds
+        self.state.sums, self.state.interval = self.sums.read(), self.interval.read()
+        return {
+            "state": dict(vars(self.state)),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "live": {"lr": self.lr, "epochs": self.epochs, "patience": self.patience},
+            "rng": _rng_states(self.device),
+            "classes": list(self.classes),
+            **self.checkpoint_extra,
+        }
+
+    def load_dict(self, saved: Mapping[str, Any]) -> None:
+        """Be where the run was when `saved` was made."""
+        self.state = State(**saved["state"])
+        self.model.load_state_dict(saved["model"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.pace = Pace(self.state.seconds)
+        self.sums.reset(tuple(self.state.sums))
+        self.interval.reset(tuple(self.state.interval))
+        torch.set_rng_state(saved["rng"]["cpu"])
+        if self.device.type == "cuda" and "cuda" in saved["rng"]:
+            torch.cuda.set_rng_state(saved["rng"]["cuda"], self.device)
+
+
+def _rng_states(device: torch.device) -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    return states

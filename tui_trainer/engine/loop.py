@@ -1,0 +1,255 @@
+"""The training loop: a generator of events that prints, logs and draws nothing.
+
+`list(train(job))` trains a model. Whoever iterates sees each event when it happens; whoever
+sends commands steers. No `yield` stands inside a `with` that sets a mode of torch: the mode would
+leak into the consumer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+import torch
+from torch import Tensor
+
+from tui_trainer import commands as told
+from tui_trainer.engine.job import Commands, Job, NoCommands
+from tui_trainer.engine.metrics import Confusion, Sums
+from tui_trainer.errors import TrainingError
+from tui_trainer.events import (
+    CheckpointSaved,
+    Evaluated,
+    Event,
+    Paused,
+    Progress,
+    Resumed,
+    RunEnded,
+    RunStarted,
+    SettingChanged,
+    Warned,
+)
+
+PAUSED_LOOK = 0.1  # seconds between two looks at the commands of other processes while paused
+
+
+def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
+    """Train `job` to its end, or until a command ends it."""
+    commands = commands or NoCommands()
+    yield started(job)
+    while not job.finished and not job.ending:
+        for batch in job.train_batches():
+            yield from (Warned(topic="data", message=text) for text in batch.warnings)
+            inputs, targets = job.prepare(batch)
+            lr = job.schedule()
+
+            job.optimizer.zero_grad()
+            outputs = job.model(inputs)
+            loss = job.loss_func(outputs, targets)
+            loss.backward()
+            job.optimizer.step()
+
+            job.count(batch, loss, outputs, targets)
+            if job.state.step % job.log_every == 0 or batch.number == job.train_loader.batches:
+                yield train_progress(job, lr)
+            yield from obey(job, commands)
+            if job.ending:
+                break
+        else:
+            train_metrics = means("train", job.sums)
+            val_metrics = yield from evaluate(job, commands)
+            if not job.ending:
+                yield from end_epoch(job, train_metrics | val_metrics)
+    yield from end(job)
+
+
+def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, float]]:
+    """The metrics of the validation part, each sample counted once; empty if a command ended the run."""
+    job.model.eval()
+    job.pace.begin()
+    sums, confusion = Sums(job.device), Confusion(len(job.classes), job.device)
+    for batch in job.val_loader.epoch(0):
+        yield from (Warned(topic="data", message=text) for text in batch.warnings)
+        inputs, targets = job.prepare(batch)
+        outputs, loss = forward(job, inputs, targets)
+        sums.add(loss, outputs, targets)
+        confusion.add(outputs, targets)
+        if batch.number % job.log_every == 0 or batch.number == job.val_loader.batches:
+            yield val_progress(job, batch.number, sums)
+        yield from obey(job, commands)
+        if job.ending:
+            return {}
+    metrics = {f"val_{name}": value for name, value in confusion.metrics().items()}
+    return {"val_loss": means("val", sums)["val_loss"], **metrics}
+
+
+@torch.no_grad()
+def forward(job: Job, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs (N, C) and mean loss () without gradients."""
+    outputs = job.model(inputs)
+    return outputs, job.loss_func(outputs, targets)
+
+
+def end_epoch(job: Job, metrics: dict[str, float]) -> Iterator[Event]:
+    """Keep the best weights, commit a checkpoint."""
+    epoch, lr = job.state.epoch, job.optimizer.param_groups[0]["lr"]
+    best = job.finish_epoch(metrics)
+    yield Evaluated(
+        epoch=epoch, step=job.state.step, lr=lr, metrics=metrics, best=best, seconds=job.pace.seconds
+    )
+    if best:
+        job.save_weights("best")
+    yield saved(job)
+
+
+def obey(job: Job, commands: Commands) -> Iterator[Event]:
+    """Do what was asked since the last look; while paused, wait here."""
+    paused = False
+    while True:
+        for command in commands.take():
+            match command:
+                case told.Pause() if not paused:
+                    paused = True
+                    job.pace.pause()
+                    yield Paused(step=job.state.step)
+                case told.Resume() if paused:
+                    paused = False
+                    job.pace.resume()
+                    yield Resumed(step=job.state.step)
+                case told.Checkpoint():
+                    yield saved(job)
+                case told.Set():
+                    yield changed(job, command)
+                case told.Stop():
+                    job.ending = job.ending or "stopped"
+                case told.Abort():
+                    job.ending = "aborted"
+        if not paused or job.ending:
+            job.pace.resume()
+            return
+        commands.wait(PAUSED_LOOK)
+
+
+def end(job: Job) -> Iterator[Event]:
+    """Save what has to be saved and say how the run ended."""
+    outcome = job.ending or "finished"
+    if outcome == "stopped":
+        yield saved(job)
+    if outcome != "aborted":
+        job.save_weights("final")
+    yield RunEnded(
+        outcome=outcome,
+        message=ended_in_words(job, outcome),
+        epochs=job.state.epoch,
+        step=job.state.step,
+        seconds=job.pace.seconds,
+    )
+
+
+def saved(job: Job) -> Event:
+    """Commit a checkpoint and tell of it."""
+    return CheckpointSaved(epoch=job.state.epoch, step=job.state.step, file=job.save())
+
+
+def changed(job: Job, command: told.Set) -> Event:
+    """Change a setting of the running loop."""
+    value = command.value if command.name == "lr" else int(command.value)
+    setattr(job, command.name, value)
+    return SettingChanged(
+        step=job.state.step, name=command.name, value=f"{value:g}", reason="set while running"
+    )
+
+
+def means(part: str, sums: Sums) -> dict[str, float]:
+    """Loss and top-1 over all samples counted.
+
+    Raises:
+        TrainingError: no sample was counted, so there is nothing to average.
+    """
+    loss, hits, count = sums.read()
+    if not count:
+        raise TrainingError(f"None of the images of the {part} part could be read: nothing was learned.")
+    return {f"{part}_loss": loss / count, f"{part}_top1": hits / count}
+
+
+def started(job: Job) -> Event:
+    """The first event of a run."""
+    return RunStarted(
+        model=job.model_name,
+        parameters=sum(p.numel() for p in job.model.parameters()),
+        device=str(job.device),
+        classes=job.classes,
+        train_samples=job.train_loader.samples,
+        val_samples=job.val_loader.samples,
+        steps_per_epoch=job.train_loader.batches,
+        epochs=job.epochs,
+        epoch=job.state.epoch,
+        step=job.state.step,
+    )
+
+
+def train_progress(job: Job, lr: float) -> Event:
+    """Where training is; a sync point.
+
+    Raises:
+        TrainingError: the loss is not a number any more.
+    """
+    loss, hits, count = job.interval.read()
+    if loss != loss or abs(loss) == float("inf"):
+        raise TrainingError(
+            f"The loss is not a finite number at step {job.state.step}: training diverged. "
+            f"Try a smaller --lr than {job.lr:g}; the last good checkpoint is kept."
+        )
+    job.interval.reset()
+    batch = {"batch_loss": loss / count, "batch_top1": hits / count}
+    samples = job.sums.read()[2]
+    return progress(job, "train", job.state.batch, samples, lr, batch | means("train", job.sums))
+
+
+def val_progress(job: Job, number: int, sums: Sums) -> Event:
+    """Where validation is; a sync point."""
+    lr = job.optimizer.param_groups[0]["lr"]
+    return progress(job, "val", number, sums.read()[2], lr, means("val", sums))
+
+
+def progress(job: Job, part: str, number: int, samples: int, lr: float, metrics: dict[str, float]) -> Event:
+    """The event of one moment, with the time that is left for the whole run."""
+    loader = job.train_loader if part == "train" else job.val_loader
+    rate = job.pace.measure(part, samples)
+    epochs_after = max(0, job.epochs - job.state.epoch - 1)
+    train_left = job.train_loader.samples * epochs_after
+    val_left = job.val_loader.samples * (epochs_after + 1)
+    if part == "train":
+        train_left += loader.samples - samples
+    else:
+        val_left -= samples
+    return Progress(
+        part=part,
+        epoch=job.state.epoch,
+        step=job.state.step,
+        batch=number,
+        batches=loader.batches,
+        samples=samples,
+        lr=lr,
+        metrics=metrics,
+        seconds=job.pace.seconds,
+        images_per_second=rate,
+        eta_seconds=job.pace.left(train_left, val_left),
+    )
+
+
+def ended_in_words(job: Job, outcome: str) -> str:
+    """The outcome as a sentence."""
+    state = job.state
+    at = f"epoch {state.epoch + 1}, step {state.step}" if state.batch else f"{state.epoch} epochs"
+    best = (
+        f"; best {job.monitor} {state.best:.4f} in epoch {state.best_epoch + 1}"
+        if state.best_epoch is not None and state.best is not None
+        else ""
+    )
+    words = {
+        "finished": f"Finished {state.epoch} epochs{best}.",
+        "early_stopped": f"Stopped early after {at}: no better {job.monitor} for {job.patience} epochs{best}.",
+        "stopped": f"Stopped after {at}, checkpoint saved{best}.",
+        "aborted": f"Aborted after {at}; the last checkpoint is kept{best}.",
+    }
+    return words[outcome]

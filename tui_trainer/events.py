@@ -1,0 +1,185 @@
+"""What a run says.
+
+Each event is one line of JSON in `events.jsonl`. Rates are in [0, 1], losses are means over
+samples, times are seconds. A reader that meets an unknown kind or key goes on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time as clock
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+SCHEMA_VERSION = 1
+TIMES = ("time", "seconds", "images_per_second", "eta_seconds")  # what differs between two equal runs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Something that happened. `time`: seconds since the epoch (1970)."""
+
+    kind: ClassVar[str]
+    time: float = field(default_factory=clock.time)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunStarted(Event):
+    """The loop begins, at `epoch` and `step` if it goes on from a checkpoint."""
+
+    kind = "run_started"
+    model: str
+    parameters: int
+    device: str
+    classes: tuple[str, ...]
+    train_samples: int
+    val_samples: int
+    steps_per_epoch: int
+    epochs: int
+    epoch: int = 0
+    step: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """A few steps are done.
+
+    `part` is "train" or "val"; `batch` of `batches` of this part are done in `epoch` (from 0).
+    `metrics`: batch_loss and batch_top1 over the steps since the last event, train_loss and
+    train_top1 over the epoch so far. `seconds`: time trained, pauses left out.
+    """
+
+    kind = "progress"
+    part: str
+    epoch: int
+    step: int
+    batch: int
+    batches: int
+    samples: int
+    lr: float
+    metrics: Mapping[str, float]
+    seconds: float
+    images_per_second: float
+    eta_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluated(Event):
+    """An epoch is trained and validated; `metrics` are those of the whole epoch."""
+
+    kind = "evaluated"
+    epoch: int
+    step: int
+    lr: float
+    metrics: Mapping[str, float]
+    best: bool
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointSaved(Event):
+    """The state after `step` is on disk as `file`, a name in the run's checkpoints folder."""
+
+    kind = "checkpoint_saved"
+    epoch: int
+    step: int
+    file: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paused(Event):
+    """The loop waits, after `step`."""
+
+    kind = "paused"
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resumed(Event):
+    """The loop goes on, after `step`."""
+
+    kind = "resumed"
+    step: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class SettingChanged(Event):
+    """A setting was changed while running, or an "auto" became a value (`reason`)."""
+
+    kind = "setting_changed"
+    step: int
+    name: str
+    value: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warned(Event):
+    """Something the user should know, which does not end the run; `topic` groups them."""
+
+    kind = "warned"
+    topic: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEnded(Event):
+    """The last event. `outcome`: finished, early_stopped, stopped, aborted or failed."""
+
+    kind = "run_ended"
+    outcome: str
+    message: str
+    epochs: int
+    step: int
+    seconds: float
+    error: str = ""
+
+
+KINDS: dict[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()}
+
+
+def to_json(event: Event) -> str:
+    """One line of JSON, ASCII only, so that no name in it can act on a terminal."""
+    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+    record = {"v": SCHEMA_VERSION, "kind": event.kind, **_plain(fields)}
+    return json.dumps(record, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    """NaN and infinities are not JSON (RFC 8259): they are written as text and read back as floats."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return list(value) if isinstance(value, tuple) else value
+
+
+def from_json(line: str) -> Event | None:
+    """The event of one line; None if its kind is not known here.
+
+    Raises:
+        ValueError: the line is not a record of this form.
+    """
+    record = json.loads(line)
+    if not isinstance(record, dict):
+        raise ValueError("not an event")
+    cls = KINDS.get(str(record.get("kind")))
+    if cls is None:
+        return None
+    known = {f.name for f in dataclasses.fields(cls)}
+    values = {key: _revived(key, value) for key, value in record.items() if key in known}
+    try:
+        return cls(**values)
+    except TypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _revived(key: str, value: Any) -> Any:
+    if key == "metrics" and isinstance(value, dict):
+        return {name: float(number) for name, number in value.items()}
+    if key == "classes":
+        return tuple(value)
+    return float(value) if value in ("nan", "inf", "-inf") else value

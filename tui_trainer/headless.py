@@ -1,0 +1,253 @@
+"""The front end without screens: progress on stderr, the result on stdout."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tui_trainer.errors import UserError
+from tui_trainer.events import (
+    CheckpointSaved,
+    Evaluated,
+    Event,
+    Paused,
+    Progress,
+    Resumed,
+    RunEnded,
+    RunStarted,
+    SettingChanged,
+    Warned,
+)
+from tui_trainer.text import display
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+PLAIN_EVERY = 10.0  # seconds between two plain progress lines
+
+
+@dataclass
+class Summary:
+    """The result of a run, gathered from its events."""
+
+    run: str = ""
+    outcome: str = ""
+    message: str = ""
+    epochs: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    best: dict[str, float] = field(default_factory=dict)
+    warnings: int = 0
+
+    def add(self, event: Event) -> None:
+        """Take in one event."""
+        if isinstance(event, Evaluated):
+            self.metrics = dict(event.metrics)
+            if event.best:
+                self.best = {"epoch": event.epoch + 1, **event.metrics}
+        elif isinstance(event, RunEnded):
+            self.outcome, self.message = event.outcome, event.message
+            self.epochs, self.steps, self.seconds = event.epochs, event.step, event.seconds
+        elif isinstance(event, Warned):
+            self.warnings += 1
+
+    def to_json(self, error: UserError | None) -> str:
+        """The one object of `--json`."""
+        record: dict[str, Any] = {
+            "run": self.run or None,
+            "outcome": self.outcome or "failed",
+            "epochs": self.epochs,
+            "steps": self.steps,
+            "seconds": round(self.seconds, 3),
+            "metrics": self.metrics,
+            "best": self.best or None,
+        }
+        if error is not None:
+            record["error"] = {"kind": error.kind, "message": str(error)}
+        return json.dumps(record)
+
+
+def in_words(event: Event, epochs: int) -> str:
+    """An event as one line of text; empty for those that only move a bar."""
+    match event:
+        case RunStarted():
+            return (
+                f"{event.model} with {event.parameters:,} parameters on {event.device}: {len(event.classes)} classes, "
+                f"{event.train_samples:,} training and {event.val_samples:,} validation images, "
+                f"{event.steps_per_epoch:,} steps an epoch"
+                + (f", from step {event.step}" if event.step else "")
+            )
+        case Evaluated():
+            m = event.metrics
+            return (
+                f"epoch {event.epoch + 1:>{len(str(epochs))}}/{epochs}  "
+                f"train loss {m['train_loss']:.4f} top-1 {m['train_top1']:6.2%}  "
+                f"val loss {m['val_loss']:.4f} top-1 {m['val_top1']:6.2%}  {event.seconds:.1f} s"
+                + ("  best" if event.best else "")
+            )
+        case SettingChanged():
+            return f"{event.name} = {event.value} ({event.reason})"
+        case Warned():
+            return f"warning: {event.message}"
+        case Paused():
+            return f"paused after step {event.step}"
+        case Resumed():
+            return "going on"
+        case _:
+            return ""
+
+
+class PlainProgress:
+    """One line an epoch, and in between one every ten seconds: for logs and pipes."""
+
+    def __init__(self) -> None:
+        self._epochs, self._last = 0, time.monotonic()
+
+    def tell(self, text: str) -> None:
+        """What is being prepared."""
+        print(f"{text} ...", file=sys.stderr, flush=True)
+
+    def __call__(self, event: Event) -> None:
+        """Print it."""
+        if isinstance(event, RunStarted):
+            self._epochs = event.epochs
+        line = in_words(event, self._epochs)
+        if isinstance(event, Progress) and time.monotonic() - self._last >= PLAIN_EVERY:
+            part = event.part
+            line = (
+                f"epoch {event.epoch + 1}/{self._epochs} {part} {event.batch}/{event.batches}  "
+                f"loss {event.metrics[f'{part}_loss']:.4f} top-1 {event.metrics[f'{part}_top1']:.2%}  "
+                f"{event.images_per_second:.0f} images/s  {duration(event.eta_seconds)} left"
+            )
+        if line:
+            self._last = time.monotonic()
+            print(line, file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Nothing is left on the screen."""
+
+
+class LiveProgress:
+    """Two bars, epoch and run, under the lines of the epochs: for a terminal."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+
+        self._console = Console(stderr=True, highlight=False)
+        self._status = self._console.status("starting")
+        self._status.start()
+        self._bars: Bars | None = None
+        self._epochs = 0
+
+    def tell(self, text: str) -> None:
+        """What is being prepared."""
+        from rich.text import Text
+
+        self._status.update(Text(text))
+
+    def __call__(self, event: Event) -> None:
+        """Draw it."""
+        from rich.text import Text
+
+        if isinstance(event, RunStarted):
+            self._begin(event)
+        elif isinstance(event, Progress) and self._bars:
+            self._move(event)
+        elif isinstance(event, CheckpointSaved):
+            return
+        if line := in_words(event, self._epochs):
+            style = (
+                "yellow" if isinstance(event, Warned) else "dim" if isinstance(event, SettingChanged) else ""
+            )
+            if isinstance(event, Evaluated) and event.best:
+                style = "green"
+            self._console.print(Text(line, style=style))
+
+    def _begin(self, event: RunStarted) -> None:
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        self._status.stop()
+        self._epochs = event.epochs
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.fields[text]}"),
+        )
+        self._bars = Bars(*columns, console=self._console, transient=True, expand=True)
+        self._part = self._bars.add_task("", text="")
+        self._run = self._bars.add_task("run", total=event.epochs, completed=event.epoch, text="")
+        self._bars.start()
+
+    def _move(self, event: Progress) -> None:
+        assert self._bars is not None
+        loss, top1 = event.metrics[f"{event.part}_loss"], event.metrics[f"{event.part}_top1"]
+        self._bars.update(
+            self._part,
+            description=f"{event.part:<5}",
+            total=event.batches,
+            completed=event.batch,
+            text=f"loss {loss:.4f}  top-1 {top1:6.2%}  {event.images_per_second:,.0f} images/s",
+        )
+        done = event.epoch + (event.batch / event.batches if event.part == "train" else 1)
+        text = f"epoch {event.epoch + 1}/{self._epochs}  {duration(event.eta_seconds)} left"
+        self._bars.update(self._run, description="run  ", completed=done, text=text)
+
+    def close(self) -> None:
+        """Leave the terminal as it was."""
+        self._status.stop()
+        if self._bars:
+            self._bars.stop()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def print_result(summary: Summary, as_json: bool, error: UserError | None) -> None:
+    """The result on stdout: a table, or one JSON object."""
+    if as_json:
+        print(summary.to_json(error), flush=True)
+        return
+    if not summary.run:
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table.grid(padding=(0, 2))
+    rows = {"outcome": summary.message, "time": duration(summary.seconds), "run": display(summary.run, 500)}
+    if summary.best:
+        rows["best"] = f"epoch {summary.best['epoch']:.0f}: {_metrics(summary.best)}"
+    if summary.metrics:
+        rows["last"] = _metrics(summary.metrics)
+    if summary.warnings:
+        rows["warnings"] = f"{summary.warnings}, see events.jsonl"
+    for name, value in rows.items():
+        table.add_row(Text(name, style="bold"), Text(value))
+    Console(soft_wrap=True).print(table)
+
+
+def _metrics(metrics: dict[str, float]) -> str:
+    """Rates as percent, losses as numbers."""
+    shown = {name: value for name, value in metrics.items() if name.startswith("val_")}
+    return "  ".join(f"{n} {v:.4f}" if n.endswith("loss") else f"{n} {v:.2%}" for n, v in shown.items())
+
+
+def choose_progress() -> PlainProgress | LiveProgress:
+    """Bars on a terminal, lines elsewhere."""
+    return LiveProgress() if sys.stderr.isatty() else PlainProgress()
+
+
+Progressing = Callable[[Event], None]

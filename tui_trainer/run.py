@@ -1,0 +1,239 @@
+"""The one composition root: a configuration becomes parts, and the loop is joined to its recorders."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import filelock
+import torch
+from torch import Tensor, nn
+
+from tui_trainer import config as configuration
+from tui_trainer import run_folder
+from tui_trainer.auto import Choices, choose_images, choose_rest, device_of, set_up_torch
+from tui_trainer.config import Config
+from tui_trainer.data import batches
+from tui_trainer.data.batches import Data, start_forkserver
+from tui_trainer.data.datasets import Spec
+from tui_trainer.data.sources import write_split
+from tui_trainer.data.transforms import Normalize
+from tui_trainer.engine.job import Batch, Commands, Job
+from tui_trainer.engine.loop import train
+from tui_trainer.engine.optim import build_optimizer
+from tui_trainer.errors import ConfigError, TrainingError, UserError
+from tui_trainer.events import Event, RunEnded, Warned
+from tui_trainer.models import catalog
+from tui_trainer.record import JsonLines, MetricsCsv
+from tui_trainer.resuming import Saved
+from tui_trainer.run_folder import RunFolder
+from tui_trainer.text import display
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A run that is ready to start: its folder, its parts, and what to say first."""
+
+    folder: RunFolder
+    config: Config
+    job: Job
+    news: list[Event]
+    lock: filelock.BaseFileLock
+
+    def events(self, commands: Commands) -> Iterator[Event]:
+        """Train; each event is recorded before it is handed on.
+
+        Raises:
+            UserError: the run failed, in words; RunEnded was recorded.
+        """
+        recorders = [JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)]
+        try:
+            for event in self._told(commands):
+                for record in recorders:
+                    record(event)
+                yield event
+        finally:
+            for recorder in recorders:
+                recorder.close()
+            self.lock.release()
+
+    def _told(self, commands: Commands) -> Iterator[Event]:
+        yield from self.news
+        try:
+            yield from train(self.job, commands)
+        except Exception as error:
+            failure = in_words(error, self.config)
+            yield RunEnded(
+                outcome="failed",
+                message=display(failure or f"{type(error).__name__}: {error}", 500),
+                error=failure.kind if failure else "bug",
+                epochs=self.job.state.epoch,
+                step=self.job.state.step,
+                seconds=self.job.pace.seconds,
+            )
+            if failure is None or failure is error:
+                raise
+            raise failure from error
+
+
+def in_words(error: Exception, config: Config) -> UserError | None:
+    """What the user can do about an exception of the loop; None if it is a bug."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+        smaller = max(1, config.loader.batch_size // 2)
+        return TrainingError(f"Out of memory: try --batch-size {smaller}, or a smaller --image-size.")
+    if isinstance(error, OSError):
+        where = f" {display(error.filename)}" if error.filename else ""
+        return TrainingError(
+            f"Cannot write{where}: {error.strerror or error}. --resume goes on once that is mended."
+        )
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        return TrainingError(
+            f"A DataLoader worker ended: {display(error)}. Try fewer --num-workers; --resume goes on."
+        )
+    return None
+
+
+def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> Run:
+    """Build every part of a run; its folder is made last, when nothing can be refused any more.
+
+    `tell` hears what is being done, in a few words, for whoever waits.
+
+    Raises:
+        UserError: a setting, the data, the model or the folder does not do.
+    """
+    saved = Saved(config) if config.run.resume else None
+    path = saved.folder.path if saved else _new_path(config)
+    device = device_of(config.recipe.device)
+    context = start_forkserver() if config.loader.num_workers else None
+    set_up_torch(config)
+    choices = Choices(config)
+    tell("scanning the dataset")
+    index = batches.scan(config)
+    if saved:
+        saved.require_same_data(index.fingerprint())
+    tell("building the model")
+    needs_two = choose_images(choices, index)
+    tell("measuring the images")
+    data = batches.build_batches(
+        choices.config, index, _spec(choices.config), needs_two=needs_two, context=context
+    )
+    choose_rest(choices, data)
+    job = _job(choices.config, data, device)
+    news = [*choices.events(), *(Warned(topic="data", message=text) for text in index.warnings)]
+    if saved:
+        saved.restore(job)
+        news = saved.news
+    folder = saved.folder if saved else run_folder.make_folder(path)
+    lock = _lock(folder)
+    job.checkpoints = folder.checkpoints
+    if not saved:
+        folder.config.write_text(configuration.to_toml(repeatable(choices.config)), "utf-8")
+        write_split(index, folder.split)
+    return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock)
+
+
+def _new_path(config: Config) -> Path:
+    return run_folder.new_folder_path(config.run.output_dir, config.run.name, config.model.model)
+
+
+def _spec(config: Config) -> Spec:
+    data = config.data
+    assert data.image_size is not None
+    assert data.channels is not None
+    return Spec(image_size=data.image_size, channels=data.channels, resize=data.resize)
+
+
+def repeatable(config: Config) -> Config:
+    """What `tui-trainer -c config.toml` needs to repeat the run from anywhere, in a folder of its own."""
+    paths = {"data": config.data.data, "val_data": config.data.val_data}
+    absolute = {name: str(Path(path).expanduser().absolute()) if path else "" for name, path in paths.items()}
+    return config.replace(**absolute, output_dir="", name="", resume="")
+
+
+def _job(config: Config, data: Data, device: torch.device) -> Job:
+    recipe, index, spec = config.recipe, data.index, data.spec
+    torch.manual_seed(recipe.seed)
+    size = {"num_classes": len(index.classes), "channels": spec.channels, "image_size": spec.image_size}
+    model = catalog.build(config.model.model, **size).to(device)
+    normalize = Normalize(data.mean, data.std, device)
+
+    def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
+        images = normalize(batch.images.to(device, non_blocking=True))
+        return images, batch.targets.to(device, non_blocking=True)
+
+    optimizer = build_optimizer(
+        recipe.optimizer,
+        model.parameters(),
+        lr=recipe.lr,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    assert config.run.log_every is not None
+    return Job(
+        model=model,
+        optimizer=optimizer,
+        loss_func=nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        train_loader=data.train,
+        val_loader=data.val,
+        prepare=to_device,
+        classes=index.classes,
+        device=device,
+        epochs=recipe.epochs,
+        lr=recipe.lr,
+        lr_scheduler=recipe.lr_scheduler,
+        warmup_epochs=recipe.warmup_epochs,
+        patience=recipe.patience,
+        min_delta=recipe.min_delta,
+        monitor=recipe.monitor,
+        log_every=config.run.log_every,
+        keep_checkpoints=config.run.keep_checkpoints,
+        model_name=config.model.model,
+        weights_metadata=describe(config, index.classes),
+        checkpoint_extra={
+            "fingerprint": index.fingerprint(),
+            "config": {
+                name: list(v) if isinstance(v, tuple) else v
+                for name, v in repeatable(config).values().items()
+            },
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+        },
+    )
+
+
+def describe(config: Config, classes: tuple[str, ...]) -> dict[str, str]:
+    """What stands in a weight file beside the tensors: all that a prediction needs."""
+    data = config.data
+    preprocessing = {
+        "image_size": data.image_size,
+        "channels": data.channels,
+        "resize": data.resize,
+        "mean": list(data.mean),
+        "std": list(data.std),
+    }
+    return {
+        "format": "tui-trainer",
+        "model": config.model.model,
+        "classes": json.dumps(list(classes)),
+        "preprocessing": json.dumps(preprocessing),
+    }
+
+
+def _lock(folder: RunFolder) -> filelock.BaseFileLock:
+    """Hold the run folder: two processes must not train in one."""
+    lock = filelock.FileLock(folder.lock, timeout=0)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        owner = display(folder.owner.read_text("utf-8") if folder.owner.exists() else "another process", 100)
+        raise ConfigError(
+            f"{owner} is training in {display(folder.path)}: wait for it, or stop it."
+        ) from None
+    folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
+    return lock

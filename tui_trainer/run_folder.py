@@ -1,0 +1,215 @@
+"""The files of one run: what they are called, how a folder is made, how commands and events are read.
+
+config.toml     events.jsonl   commands.jsonl   metrics.csv   split.csv   output.log
+checkpoints/    step-N.pt + step-N.json, best.safetensors, final.safetensors
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from tui_trainer import commands, events
+from tui_trainer.commands import Command
+from tui_trainer.errors import ConfigError
+from tui_trainer.events import Event
+from tui_trainer.text import display
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where each thing of a run lies."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The whole resolved configuration."""
+        return self.path / "config.toml"
+
+    @property
+    def events(self) -> Path:
+        """One event a line, append only."""
+        return self.path / "events.jsonl"
+
+    @property
+    def commands(self) -> Path:
+        """One command a line, append only."""
+        return self.path / "commands.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def split(self) -> Path:
+        """path, target, part of every sample."""
+        return self.path / "split.csv"
+
+    @property
+    def log(self) -> Path:
+        """Tracebacks, log records, what native code writes to file descriptor 2."""
+        return self.path / "output.log"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains."""
+        return self.path / ".lock"
+
+    @property
+    def owner(self) -> Path:
+        """Which process that is, in words."""
+        return self.path / ".owner"
+
+    @property
+    def checkpoints(self) -> Path:
+        """step-N.pt with their manifests, best.safetensors, final.safetensors."""
+        return self.path / "checkpoints"
+
+    def holds_a_run(self) -> bool:
+        """Whether a run was started here."""
+        return self.events.exists() or self.config.exists()
+
+    def send(self, command: Command) -> None:
+        """Append one command for the process that runs here."""
+        with self.commands.open("a", encoding="ascii") as file:
+            file.write(commands.to_json(command) + "\n")
+
+    def read_events(self) -> Iterator[Event]:
+        """The events so far; a last line that is still being written is left out."""
+        with self.events.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
+                try:
+                    event = events.from_json(line.decode("ascii"))
+                except ValueError:
+                    continue
+                if event is not None:
+                    yield event
+
+
+def runs_root() -> Path:
+    """The folder in which runs are kept unless `--output-dir` says otherwise."""
+    import platformdirs
+
+    return platformdirs.user_data_path("tui-trainer", appauthor=False) / "runs"
+
+
+def new_folder_path(output_dir: str, name: str, model: str) -> Path:
+    """Where a new run will lie; nothing is made yet.
+
+    Raises:
+        ConfigError: there is a run in it already, or it is not a folder.
+    """
+    if output_dir:
+        path = Path(output_dir).expanduser().absolute()
+        path = path / name if name else path
+    elif name:
+        if name in (".", "..") or "/" in name or "\0" in name:
+            raise ConfigError(f"name = {display(name)}: a name of a run is one folder name, without '/'.")
+        path = runs_root() / name
+    else:
+        return _unused(runs_root() / f"{model.replace('/', '_')}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{display(path)} is a file: choose another --output-dir.")
+    if RunFolder(path).holds_a_run():
+        raise ConfigError(
+            f"{display(path)} already holds a run: choose another --output-dir or --name, "
+            f"or go on with it by --resume {display(path)}."
+        )
+    return path
+
+
+def _unused(path: Path) -> Path:
+    number, free = 2, path
+    while free.exists():
+        free, number = path.with_name(f"{path.name}-{number}"), number + 1
+    return free
+
+
+def make_folder(path: Path) -> RunFolder:
+    """The folder of a new run, readable by its owner only.
+
+    Raises:
+        ConfigError: it cannot be made or written.
+    """
+    folder = RunFolder(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.checkpoints.mkdir(exist_ok=True, mode=0o700)
+        folder.commands.touch(mode=0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot write the run folder {display(path)}: {error.strerror}; choose another --output-dir."
+        ) from None
+    return folder
+
+
+def find_run(name_or_path: str) -> RunFolder:
+    """The existing run that a person means by a folder or a name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for path in (Path(name_or_path).expanduser().absolute(), runs_root() / name_or_path):
+        if RunFolder(path).holds_a_run():
+            return RunFolder(path)
+    raise ConfigError(
+        f"There is no run {display(name_or_path)}: it is neither a run folder nor a name in {display(runs_root())}."
+    )
+
+
+class Mailbox:
+    """Commands on their way to the loop: from this process by `put`, from others through the file.
+
+    `put` only appends to a deque, so that a signal handler may call it.
+    """
+
+    def __init__(self) -> None:
+        self._inbox: deque[Command] = deque()
+        self._arrived = threading.Event()
+        self._file: BinaryIO | None = None
+
+    def put(self, command: Command) -> None:
+        """Hand over a command."""
+        self._inbox.append(command)
+        self._arrived.set()
+
+    def follow(self, path: Path) -> None:
+        """Also read what is appended to `path` from now on: a leftover command must not end a new run."""
+        self._file = path.open("rb", buffering=0)
+        self._file.seek(0, os.SEEK_END)
+
+    def take(self) -> list[Command]:
+        """What has arrived since the last look; costs one read of an unchanged file (about 1 µs)."""
+        taken = [self._inbox.popleft() for _ in range(len(self._inbox))]
+        return taken + self._from_file() if self._file else taken
+
+    def _from_file(self) -> list[Command]:
+        assert self._file is not None
+        chunk = self._file.read()
+        if not chunk:
+            return []
+        whole, newline, rest = chunk.rpartition(b"\n")
+        self._file.seek(-len(rest), os.SEEK_CUR)
+        lines = (whole + newline).decode("utf-8", "replace").splitlines()
+        return [command for line in lines if (command := commands.from_json(line)) is not None]
+
+    def wait(self, seconds: float) -> None:
+        """Sleep until a command is put, at most `seconds`: those in the file are seen then."""
+        self._arrived.wait(seconds)
+        self._arrived.clear()
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file:
+            self._file.close()
+            self._file = None
