@@ -56,9 +56,7 @@ def choose_images(choices: Choices, index: Index) -> bool:
     data = choices.config.data
     assert data.channels is not None
     assert data.image_size is not None
-    return catalog.check_takes(
-        name, num_classes=len(index.classes), channels=data.channels, image_size=data.image_size
-    )
+    return catalog.check_takes(name, num_classes=len(index.classes), channels=data.channels, image_size=data.image_size)
 
 
 def choose_rest(choices: Choices, data: Data) -> None:

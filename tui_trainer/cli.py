@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from tui_trainer.commands import Abort, Command, Stop
 from tui_trainer.config import Resolved, resolve, to_toml
 from tui_trainer.errors import ConfigError, UserError
+from tui_trainer.run_folder import find_run
 from tui_trainer.text import display
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UserError as error:
         return _refuse(error)
     except BrokenPipeError:
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # the reader left; nothing to say it to
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing to say it to
         return 128 + signal.SIGPIPE
 
 
@@ -69,8 +68,6 @@ def _resolve(arguments: Arguments) -> Resolved:
     """Flags over the file given, or over the configuration of the run to resume."""
     file = arguments.config
     if resume := arguments.values.get("resume"):
-        from tui_trainer.run_folder import find_run
-
         if file is not None:
             raise ConfigError("A run is resumed with its own configuration: leave out --config.")
         file = find_run(str(resume)).config
@@ -83,6 +80,8 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
     from tui_trainer.session import LocalSession
 
     progress, summary, signals = choose_progress(), Summary(), Signals()
+    if resolved.config.run.resume:
+        summary.add_all(find_run(resolved.config.run.resume).read_events())  # the best epoch may lie there
     session = LocalSession(resolved.config, progress.tell)
     signals.steer(session)
     failure: UserError | None = None
@@ -143,7 +142,6 @@ class Signals:
 def send(argv: Sequence[str]) -> int:
     """`tui-trainer send RUN COMMAND`: steer a run of any other process."""
     from tui_trainer import commands
-    from tui_trainer.run_folder import find_run
     from tui_trainer.session import set_from_text
 
     kinds = ", ".join(kind for kind in commands.KINDS if kind != "set")

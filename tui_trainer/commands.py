@@ -62,9 +62,7 @@ class Set(Command):
 
     def __post_init__(self) -> None:
         if self.name not in LIVE_SETTINGS:
-            raise ConfigError(
-                f"{self.name} cannot be set while running: only {', '.join(LIVE_SETTINGS)} can."
-            )
+            raise ConfigError(f"{self.name} cannot be set while running: only {', '.join(LIVE_SETTINGS)} can.")
 
 
 LIVE_SETTINGS = ("lr", "epochs", "patience")

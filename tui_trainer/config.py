@@ -58,17 +58,13 @@ class DataConfig:
         "Mean and standard deviation: measured on the training part, ImageNet's, or none.",
         choices=("measured", "imagenet", "none"),
     )
-    mean: tuple[float, ...] = setting(
-        (), "Mean of each channel in [0, 1]; empty: by normalize.", metavar="M,M,M"
-    )
+    mean: tuple[float, ...] = setting((), "Mean of each channel in [0, 1]; empty: by normalize.", metavar="M,M,M")
     std: tuple[float, ...] = setting((), "Standard deviation of each channel.", metavar="S,S,S")
     max_bad: float = setting(0.05, "Stop when more than this part of the images cannot be read.", ge=0, le=1)
 
     def __post_init__(self) -> None:
         if len(self.mean) != len(self.std):
-            raise ConfigError(
-                f"mean has {len(self.mean)} numbers and std {len(self.std)}: give both or neither."
-            )
+            raise ConfigError(f"mean has {len(self.mean)} numbers and std {len(self.std)}: give both or neither.")
         if any(value <= 0 for value in self.std):
             raise ConfigError(f"std = {', '.join(f'{v:g}' for v in self.std)}: each must be greater than 0.")
 
@@ -89,9 +85,7 @@ class LoaderConfig:
     )
     pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
     drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")
-    timeout: float = setting(
-        0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0
-    )
+    timeout: float = setting(0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0)
     prefetch_factor: int | None = setting(None, "Batches read ahead by each worker; auto: 2.", ge=1, le=1000)
     persistent_workers: bool = setting(True, "Keep worker processes from one epoch to the next.")
 
@@ -106,9 +100,7 @@ class LoaderConfig:
 class ModelConfig:
     """The network."""
 
-    model: str = setting(
-        "lenet", "lenet, or a classification model of torchvision by its name.", metavar="NAME"
-    )
+    model: str = setting("lenet", "lenet, or a classification model of torchvision by its name.", metavar="NAME")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +109,7 @@ class RecipeConfig:
 
     epochs: int = setting(20, "Passes over the training images.", ge=1, le=1_000_000)
     lr: float = setting(0.01, "Learning rate.", gt=0, le=1000)
-    optimizer: str = setting(
-        "sgd", "Update rule.", choices=("sgd", "adam", "adamw", "rmsprop"), aliases=("opt",)
-    )
+    optimizer: str = setting("sgd", "Update rule.", choices=("sgd", "adam", "adamw", "rmsprop"), aliases=("opt",))
     momentum: float = setting(0.9, "Momentum of sgd and rmsprop.", ge=0, lt=1)
     weight_decay: float = setting(5e-4, "L2 penalty; decoupled in adamw.", ge=0, le=1, aliases=("wd",))
     lr_scheduler: str = setting(
@@ -130,13 +120,9 @@ class RecipeConfig:
     )
     warmup_epochs: float = setting(0.0, "lr rises from 1 % to its value over these.", unit="epochs", ge=0)
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.", ge=0, lt=1)
-    patience: int = setting(
-        0, "End after so many epochs without a better val metric; 0: never.", unit="epochs", ge=0
-    )
+    patience: int = setting(0, "End after so many epochs without a better val metric; 0: never.", unit="epochs", ge=0)
     min_delta: float = setting(0.0, "Smallest change that counts as better.", ge=0)
-    monitor: str = setting(
-        "val_top1", "What best means.", choices=("val_top1", "val_loss", "train_top1", "train_loss")
-    )
+    monitor: str = setting("val_top1", "What best means.", choices=("val_top1", "val_loss", "train_top1", "train_loss"))
     seed: int = setting(0, "Fixes split, order, augmentation and first weights.", ge=0, le=2**32 - 1)
     deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")
@@ -147,13 +133,9 @@ class RecipeConfig:
 class RunConfig:
     """What is kept of a run, and where."""
 
-    output_dir: str = setting(
-        "", "Folder for the run; default: runs/ in the user's data folder.", metavar="DIR"
-    )
+    output_dir: str = setting("", "Folder for the run; default: runs/ in the user's data folder.", metavar="DIR")
     name: str = setting("", "Name of the run; default: model and time.", metavar="NAME")
-    resume: str = setting(
-        "", "Go on with this run (its folder or name) from its last checkpoint.", metavar="RUN"
-    )
+    resume: str = setting("", "Go on with this run (its folder or name) from its last checkpoint.", metavar="RUN")
     log_every: int | None = setting(
         None,
         "Steps between two progress events; auto: 100 events an epoch, at most 20 steps.",
@@ -271,10 +253,11 @@ def to_toml(config: Config, origins: Mapping[str, str] | None = None) -> str:
 
     lines: list[str] = []
     for table, cls in TABLES.items():
-        lines += ["" if lines else None, f"[{table}]"] if lines else [f"[{table}]"]  # type: ignore[list-item]
+        lines += ["", f"[{table}]"]
         for item in dataclasses.fields(cls):
             value = getattr(getattr(config, table), item.name)
             plain = AUTO if value is None else list(value) if isinstance(value, tuple) else value
-            text = tomli_w.dumps({item.name: plain}).strip().replace("\n", "").replace(",]", "]")
+            text = tomli_w.dumps({item.name: plain}, indent=0).strip().replace(",\n]", "]").replace("[\n", "[")
+            text = text.replace(",\n", ", ")
             lines.append(f"{text:<40}  # {origins[item.name]}" if origins else text)
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines[1:]) + "\n"

@@ -14,6 +14,9 @@ from tui_trainer.errors import ConfigError
 from tui_trainer.settings import Setting, Value
 from tui_trainer.text import display
 
+USAGE = """\
+tui-trainer [DIR] [flags]
+       tui-trainer send RUN pause|resume|stop|abort|checkpoint|set NAME=VALUE"""
 EPILOG = """\
 examples:
   tui-trainer sample_data/digits                      the screens, on a terminal
@@ -89,9 +92,7 @@ def _with_dashes(word: str) -> str:
 
 def _unknown(word: str) -> ConfigError:
     if not word.startswith("-"):
-        return ConfigError(
-            f"Unexpected argument {display(word)}: give one dataset folder; see tui-trainer --help."
-        )
+        return ConfigError(f"Unexpected argument {display(word)}: give one dataset folder; see tui-trainer --help.")
     name = word.partition("=")[0]
     flags = [s.flag for s in SETTINGS.values()] + [
         "--no-tui",
@@ -110,23 +111,17 @@ def _build() -> argparse.ArgumentParser:
         epilog=EPILOG,
         allow_abbrev=False,
         add_help=False,
-        usage="tui-trainer [DIR] [flags]\n       tui-trainer send RUN pause|resume|stop|abort|checkpoint|set NAME=VALUE",
-        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(
-            prog, max_help_position=30, width=100
-        ),
+        usage=USAGE,
+        formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=30, width=100),
     )
     parser.add_argument("folder", nargs="?", metavar="DIR", help="dataset: one sub-folder of images a class")
     front = parser.add_argument_group("front end")
     front.add_argument("--no-tui", action="store_true", help="train without the screens")
     front.add_argument("--json", action="store_true", help="print the result as one JSON object")
     front.add_argument("-c", "--config", metavar="FILE", help="read settings from a TOML file")
-    front.add_argument(
-        "--print-config", action="store_true", help="show all settings and where they came from"
-    )
+    front.add_argument("--print-config", action="store_true", help="show all settings and where they came from")
     front.add_argument("-h", "--help", action="help", help="show this help")
-    front.add_argument(
-        "--version", action="version", version=f"tui-trainer {__version__}", help="show the version"
-    )
+    front.add_argument("--version", action="version", version=f"tui-trainer {__version__}", help="show the version")
     for table, cls in TABLES.items():
         title = (cls.__doc__ or table).rstrip(".")
         group = parser.add_argument_group(f"[{table}] {title[0].lower()}{title[1:]}")
@@ -141,9 +136,7 @@ def _add(group: argparse._ArgumentGroup, item: Setting) -> None:
     names += [f"--{alias}" for alias in item.aliases]
     text = _help(item).replace("%", "%%")
     if item.kind is bool and not item.optional:
-        group.add_argument(
-            *names, dest=item.name, action=argparse.BooleanOptionalAction, default=None, help=text
-        )
+        group.add_argument(*names, dest=item.name, action=argparse.BooleanOptionalAction, default=None, help=text)
         return
     metavar = item.metavar or {int: "N", float: "X", bool: "BOOL"}.get(item.kind, "TEXT")
     if item.choices:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +44,11 @@ class Summary:
     best: dict[str, float] = field(default_factory=dict)
     warnings: int = 0
 
+    def add_all(self, events: Iterable[Event]) -> None:
+        """Take in what happened before."""
+        for event in events:
+            self.add(event)
+
     def add(self, event: Event) -> None:
         """Take in one event."""
         if isinstance(event, Evaluated):
@@ -79,8 +84,7 @@ def in_words(event: Event, epochs: int) -> str:
             return (
                 f"{event.model} with {event.parameters:,} parameters on {event.device}: {len(event.classes)} classes, "
                 f"{event.train_samples:,} training and {event.val_samples:,} validation images, "
-                f"{event.steps_per_epoch:,} steps an epoch"
-                + (f", from step {event.step}" if event.step else "")
+                f"{event.steps_per_epoch:,} steps an epoch" + (f", from step {event.step}" if event.step else "")
             )
         case Evaluated():
             m = event.metrics
@@ -161,9 +165,7 @@ class LiveProgress:
         elif isinstance(event, CheckpointSaved):
             return
         if line := in_words(event, self._epochs):
-            style = (
-                "yellow" if isinstance(event, Warned) else "dim" if isinstance(event, SettingChanged) else ""
-            )
+            style = "yellow" if isinstance(event, Warned) else "dim" if isinstance(event, SettingChanged) else ""
             if isinstance(event, Evaluated) and event.best:
                 style = "green"
             self._console.print(Text(line, style=style))
@@ -248,6 +250,3 @@ def _metrics(metrics: dict[str, float]) -> str:
 def choose_progress() -> PlainProgress | LiveProgress:
     """Bars on a terminal, lines elsewhere."""
     return LiveProgress() if sys.stderr.isatty() else PlainProgress()
-
-
-Progressing = Callable[[Event], None]

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from tui_trainer.events import Evaluated, Event, RunStarted, to_json
 
-Recorder = Callable[[Event], None]
+
+class Recorder(Protocol):
+    """Called with each event, in its order."""
+
+    def __call__(self, event: Event) -> None:
+        """Keep what is wanted of it."""
+
+    def close(self) -> None:
+        """The run is over."""
 
 
 class JsonLines:

@@ -30,8 +30,7 @@ class Saved:
         self.news: list[Event] = []
         self.state: dict[str, Any] = checkpoint.load_newest(self.folder.checkpoints, self._warn)
         self.values: dict[str, Value] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in self.state["config"].items()
+            name: tuple(value) if isinstance(value, list) else value for name, value in self.state["config"].items()
         }
         self._refuse_another_recipe(config)
 
@@ -71,6 +70,4 @@ class Saved:
         if self.state["torch"] != job.checkpoint_extra["torch"]:
             self._warn(f"Not bit-exact: the run was saved by torch {self.state['torch']}.")
         if self.state["threads"] != job.checkpoint_extra["threads"]:
-            self._warn(
-                f"Not bit-exact: the run was saved with {self.state['threads']} CPU threads (--threads)."
-            )
+            self._warn(f"Not bit-exact: the run was saved with {self.state['threads']} CPU threads (--threads).")

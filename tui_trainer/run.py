@@ -28,7 +28,7 @@ from tui_trainer.engine.optim import build_optimizer
 from tui_trainer.errors import ConfigError, TrainingError, UserError
 from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.models import catalog
-from tui_trainer.record import JsonLines, MetricsCsv
+from tui_trainer.record import JsonLines, MetricsCsv, Recorder
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.text import display
@@ -50,7 +50,7 @@ class Run:
         Raises:
             UserError: the run failed, in words; RunEnded was recorded.
         """
-        recorders = [JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)]
+        recorders: list[Recorder] = [JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)]
         try:
             for event in self._told(commands):
                 for record in recorders:
@@ -89,13 +89,9 @@ def in_words(error: Exception, config: Config) -> UserError | None:
         return TrainingError(f"Out of memory: try --batch-size {smaller}, or a smaller --image-size.")
     if isinstance(error, OSError):
         where = f" {display(error.filename)}" if error.filename else ""
-        return TrainingError(
-            f"Cannot write{where}: {error.strerror or error}. --resume goes on once that is mended."
-        )
+        return TrainingError(f"Cannot write{where}: {error.strerror or error}. --resume goes on once that is mended.")
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return TrainingError(
-            f"A DataLoader worker ended: {display(error)}. Try fewer --num-workers; --resume goes on."
-        )
+        return TrainingError(f"A DataLoader worker ended: {display(error)}. Try fewer --num-workers; --resume goes on.")
     return None
 
 
@@ -120,9 +116,7 @@ def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> 
     tell("building the model")
     needs_two = choose_images(choices, index)
     tell("measuring the images")
-    data = batches.build_batches(
-        choices.config, index, _spec(choices.config), needs_two=needs_two, context=context
-    )
+    data = batches.build_batches(choices.config, index, _spec(choices.config), needs_two=needs_two, context=context)
     choose_rest(choices, data)
     job = _job(choices.config, data, device)
     news = [*choices.events(), *(Warned(topic="data", message=text) for text in index.warnings)]
@@ -197,11 +191,8 @@ def _job(config: Config, data: Data, device: torch.device) -> Job:
         weights_metadata=describe(config, index.classes),
         checkpoint_extra={
             "fingerprint": index.fingerprint(),
-            "config": {
-                name: list(v) if isinstance(v, tuple) else v
-                for name, v in repeatable(config).values().items()
-            },
-            "torch": torch.__version__,
+            "config": {name: list(v) if isinstance(v, tuple) else v for name, v in repeatable(config).values().items()},
+            "torch": str(torch.__version__),
             "threads": torch.get_num_threads(),
         },
     )
@@ -232,8 +223,6 @@ def _lock(folder: RunFolder) -> filelock.BaseFileLock:
         lock.acquire()
     except filelock.Timeout:
         owner = display(folder.owner.read_text("utf-8") if folder.owner.exists() else "another process", 100)
-        raise ConfigError(
-            f"{owner} is training in {display(folder.path)}: wait for it, or stop it."
-        ) from None
+        raise ConfigError(f"{owner} is training in {display(folder.path)}: wait for it, or stop it.") from None
     folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
     return lock

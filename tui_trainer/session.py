@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from tui_trainer.commands import LIVE_SETTINGS, Command, Set
@@ -40,6 +41,7 @@ class LocalSession:
         Raises:
             UserError: it cannot start, or failed.
         """
+        _refuse_early(self._config)
         self._tell("loading PyTorch")
         from tui_trainer.run import prepare
 
@@ -66,6 +68,19 @@ class LocalSession:
         self._mailbox.put(command)
 
 
+def _refuse_early(config: Config) -> None:
+    """What can be refused without PyTorch is refused before the seconds that it takes to load."""
+    from tui_trainer.data.sources import require_folder
+    from tui_trainer.run_folder import new_folder_path
+
+    if not config.data.data:
+        raise ConfigError("No dataset: give a folder, as in `tui-trainer --no-tui sample_data/digits`.")
+    for folder in filter(None, (config.data.data, config.data.val_data)):
+        require_folder(Path(folder).expanduser().absolute())
+    if not config.run.resume:
+        new_folder_path(config.run.output_dir, config.run.name, config.model.model)
+
+
 def set_from_text(text: str) -> Set:
     """The command of `name=value`, as `tui-trainer send RUN set lr=0.001` has it.
 
@@ -75,9 +90,7 @@ def set_from_text(text: str) -> Set:
     name, equals, value = text.partition("=")
     name = name.strip().replace("-", "_")
     if not equals or name not in LIVE_SETTINGS:
-        raise ConfigError(
-            f"set takes NAME=VALUE, NAME one of {', '.join(LIVE_SETTINGS)}; for example lr=0.001."
-        )
+        raise ConfigError(f"set takes NAME=VALUE, NAME one of {', '.join(LIVE_SETTINGS)}; for example lr=0.001.")
     number = SETTINGS[name].from_text(value, name)
     assert isinstance(number, int | float)
     return Set(name=name, value=float(number))

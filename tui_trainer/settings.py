@@ -50,10 +50,10 @@ class Setting:
     @property
     def bounds(self) -> str:
         """Its bounds in words, empty if it has none."""
-        low = f"at least {self.ge:g}" if self.ge is not None else ""
-        low = f"greater than {self.gt:g}" if self.gt is not None else low
-        high = f"at most {self.le:g}" if self.le is not None else ""
-        high = f"less than {self.lt:g}" if self.lt is not None else high
+        low = f"at least {self.ge:,.10g}" if self.ge is not None else ""
+        low = f"greater than {self.gt:,.10g}" if self.gt is not None else low
+        high = f"at most {self.le:,.10g}" if self.le is not None else ""
+        high = f"less than {self.lt:,.10g}" if self.lt is not None else high
         return " and ".join(part for part in (low, high) if part)
 
     @property
@@ -65,7 +65,8 @@ class Setting:
         noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(
             self.kind, f"a list of {'numbers' if self.item is float else 'texts'}"
         )
-        return " ".join(part for part in (noun, self.bounds, f'or "{AUTO}"' * self.optional) if part)
+        bounded = f"{noun}, {self.bounds}" if self.bounds else noun
+        return f'{bounded}, or "{AUTO}"' if self.optional else bounded
 
     def from_text(self, text: str, where: str) -> Value:
         """The value that `text`, from a flag or a form field, stands for.
@@ -188,7 +189,7 @@ def settings_of(table: str, cls: type) -> list[Setting]:
                 kind=typing.get_origin(kind) or kind,
                 item=item,
                 optional=optional,
-                default=field.default,
+                default=typing.cast("Value", field.default),
                 **field.metadata,
             )
         )

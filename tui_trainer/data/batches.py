@@ -70,9 +70,7 @@ class BadFiles:
 class EpochLoader:
     """Batches of one part of the data through a torch DataLoader, addressable by epoch and batch."""
 
-    def __init__(
-        self, dataset: ImageDataset, order: EpochOrder, options: dict[str, Any], bad_files: BadFiles
-    ) -> None:
+    def __init__(self, dataset: ImageDataset, order: EpochOrder, options: dict[str, Any], bad_files: BadFiles) -> None:
         self.batch_size: int = options["batch_size"]
         self.samples = order.length
         last = 0 if options["drop_last"] else self.batch_size - 1
@@ -90,7 +88,7 @@ class EpochLoader:
             return
         held: tuple[str, ...] = ()
         raw: RawBatch
-        for count, raw in enumerate(self._loader, start + 1):  # type: ignore[assignment]
+        for count, raw in enumerate(self._loader, start + 1):
             held += self._bad_files.tell(raw.bad)
             if len(raw.targets):
                 yield Batch(raw.images, raw.targets, count, held)
@@ -116,12 +114,7 @@ def scan(config: Config) -> Index:
 
     Raises:
         DataError: nothing to train on.
-        ConfigError: no folder was given.
     """
-    if not config.data.data:
-        raise ConfigError(
-            "No dataset: give a folder, as in `tui-trainer --no-tui --data sample_data/digits`."
-        )
     root = Path(config.data.data).expanduser().absolute()
     val_root = Path(config.data.val_data).expanduser().absolute() if config.data.val_data else None
     return sources.scan(root, val_root, config.data.val_fraction, config.recipe.seed)
@@ -143,15 +136,11 @@ def look_at_channels(index: Index) -> int:
         except BadImageError:
             continue
     if not seen:
-        raise DataError(
-            f"None of the images looked at in {display(index.root)} can be read: are they images?"
-        )
+        raise DataError(f"None of the images looked at in {display(index.root)} can be read: are they images?")
     return 1
 
 
-def build_batches(
-    config: Config, index: Index, spec: Spec, *, needs_two: bool, context: BaseContext | None
-) -> Data:
+def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, context: BaseContext | None) -> Data:
     """Loaders of the training and validation parts.
 
     `needs_two`: the model cannot train on a batch of one image (batch normalisation), so that an
@@ -217,9 +206,7 @@ def _usable(samples: int, loader: LoaderConfig, needs_two: bool) -> int:
             "there would be no batch at all; lower --batch-size or use --no-drop-last."
         )
     if needs_two and loader.batch_size == 1:
-        raise ConfigError(
-            "batch_size = 1: this model has batch normalisation, which needs 2 or more images a step."
-        )
+        raise ConfigError("batch_size = 1: this model has batch normalisation, which needs 2 or more images a step.")
     if needs_two and not loader.drop_last and samples % loader.batch_size == 1:
         return samples - 1
     return samples
@@ -229,9 +216,7 @@ def _statistics(config: Config, index: Index, spec: Spec) -> tuple[tuple[float, 
     data = config.data
     if data.mean:
         if len(data.mean) != spec.channels:
-            raise ConfigError(
-                f"mean has {len(data.mean)} numbers, but the images have {spec.channels} channels."
-            )
+            raise ConfigError(f"mean has {len(data.mean)} numbers, but the images have {spec.channels} channels.")
         return data.mean, data.std, "given"
     if data.normalize == "none":
         return (0.0,) * spec.channels, (1.0,) * spec.channels, "given"

@@ -69,8 +69,8 @@ def decode(data: bytes, channels: int) -> Pixels:
         raise BadImageError(reason) from None
     if pixels is None:
         raise BadImageError("damaged, truncated, or no image")
-    image: Pixels = pixels if pixels.ndim == 3 else pixels[:, :, None]
-    return image
+    eight_bit = pixels.astype(np.uint8, copy=False)
+    return eight_bit if eight_bit.ndim == 3 else eight_bit[:, :, None]
 
 
 def is_grey(data: bytes) -> bool:

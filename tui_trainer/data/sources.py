@@ -96,7 +96,7 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
     Raises:
         DataError: there is nothing to train on, or the parts do not go together.
     """
-    _require_folder(root)
+    require_folder(root)
     train_folder, given = _given_parts(root, val_root)
     found = _scan_classes(train_folder, root)
     warnings = list(found.warnings)
@@ -117,7 +117,12 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
     return replace(index, warnings=tuple(warnings))
 
 
-def _require_folder(root: Path) -> None:
+def require_folder(root: Path) -> None:
+    """Refuse what is not a readable folder.
+
+    Raises:
+        DataError: it is not.
+    """
     try:
         if not root.is_dir():
             what = "is a file, not a folder" if root.exists() else "does not exist"
@@ -131,7 +136,7 @@ def _given_parts(root: Path, val_root: Path | None) -> tuple[Path, list[tuple[in
     """The training folder, and the other parts if the user has split the data already."""
     train = root / "train" if (root / "train").is_dir() else root
     if val_root is not None:
-        _require_folder(val_root)
+        require_folder(val_root)
         return train, [(VAL, val_root)]
     if train == root:
         return root, []
@@ -250,9 +255,7 @@ def _split(index: Index, val_fraction: float, seed: int) -> tuple[Index, list[st
         ranked = sorted(members.tolist(), key=lambda i: _rank(seed, index.name(i)))
         parts[ranked[:held_out]] = VAL
     if not (parts == VAL).any():
-        raise DataError(
-            f"Every class in {display(index.root)} has one image only: nothing is left to validate on."
-        )
+        raise DataError(f"Every class in {display(index.root)} has one image only: nothing is left to validate on.")
     return replace(index, parts=parts), lonely
 
 
@@ -266,6 +269,4 @@ def write_split(index: Index, path: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(("path", "target", "part"))
         for i in range(len(index)):
-            rows.writerow(
-                (os.fsdecode(index.name(i)), index.classes[index.targets[i]], PARTS[index.parts[i]])
-            )
+            rows.writerow((os.fsdecode(index.name(i)), index.classes[index.targets[i]], PARTS[index.parts[i]]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +58,7 @@ def build_augment(preset: str, size: int) -> Augment | None:
 
     v2 = vision.transforms()
     steps = [v2.RandomResizedCrop(size, scale=(0.5, 1.0), antialias=True), v2.RandomHorizontalFlip()]
-    more = {
+    more: dict[str, Callable[[], list[Any]]] = {
         "light": list,
         "standard": lambda: [v2.ColorJitter(0.3, 0.3, 0.3), v2.RandomRotation(10)],
         "trivial": lambda: [v2.TrivialAugmentWide()],

@@ -15,6 +15,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -85,10 +86,9 @@ def load_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any]:
     for step in _steps(folder):
         try:
             return _load(folder, step)
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            warn(
-                f"Checkpoint {display(folder / f'step-{step}.pt')} is damaged ({display(error)}): trying the one before."
-            )
+        except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:
+            damaged = display(folder / f"step-{step}.pt")
+            warn(f"Checkpoint {damaged} is damaged ({display(error)}): trying the one before.")
     raise WeightsError(f"There is no whole checkpoint in {display(folder)}: nothing to go on from.")
 
 
@@ -108,4 +108,15 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[st
     from safetensors.torch import save as to_bytes
 
     plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_whole(path, to_bytes(plain, metadata=dict(metadata)))
+    write_whole(path, _sorted_header(to_bytes(plain, metadata=dict(metadata))))
+
+
+def _sorted_header(data: bytes) -> bytes:
+    """The same file with its header's keys in order: safetensors writes metadata in an order that varies.
+
+    Layout: 8 bytes little-endian length, JSON header padded with spaces to 8 bytes, tensors.
+    """
+    length = int.from_bytes(data[:8], "little")
+    header = json.dumps(json.loads(data[8 : 8 + length]), sort_keys=True, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + data[8 + length :]

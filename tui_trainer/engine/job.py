@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,9 +115,9 @@ class Job:
         self.interval.reset(self.state.interval)
 
     @property
-    def finished(self) -> bool:
-        """Whether all epochs are trained and validated."""
-        return self.state.epoch >= self.epochs
+    def goes_on(self) -> bool:
+        """Whether there are epochs left and nothing ends the run."""
+        return self.state.epoch < self.epochs and not self.ending
 
     def train_batches(self) -> Iterator[Batch]:
         """What is left of this epoch, in training mode."""
@@ -152,8 +153,8 @@ class Job:
         return better
 
     def _is_better(self, value: float) -> bool:
-        if self.state.best is None or value != value:
-            return value == value
+        if self.state.best is None or math.isnan(value):
+            return not math.isnan(value)
         gain = self.state.best - value if self.monitor.endswith("_loss") else value - self.state.best
         return gain > self.min_delta
 
@@ -167,9 +168,7 @@ class Job:
         """Write the weights alone, as `name`.safetensors."""
         if self.checkpoints is not None:
             metadata = {**self.weights_metadata, "step": str(self.state.step), "epoch": str(self.state.epoch)}
-            checkpoint.save_weights(
-                self.checkpoints / f"{name}.safetensors", self.model.state_dict(), metadata
-            )
+            checkpoint.save_weights(self.checkpoints / f"{name}.safetensors", self.model.state_dict(), metadata)
 
     def to_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly, in types that torch.load(weights_only=True) takes."""
@@ -191,8 +190,8 @@ class Job:
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.pace = Pace(self.state.seconds)
-        self.sums.reset(tuple(self.state.sums))
-        self.interval.reset(tuple(self.state.interval))
+        self.sums.reset(self.state.sums)
+        self.interval.reset(self.state.interval)
         torch.set_rng_state(saved["rng"]["cpu"])
         if self.device.type == "cuda" and "cuda" in saved["rng"]:
             torch.cuda.set_rng_state(saved["rng"]["cuda"], self.device)

@@ -7,6 +7,7 @@ leak into the consumer.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 
 import torch
@@ -36,7 +37,7 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
     """Train `job` to its end, or until a command ends it."""
     commands = commands or NoCommands()
     yield started(job)
-    while not job.finished and not job.ending:
+    while job.goes_on:
         for batch in job.train_batches():
             yield from (Warned(topic="data", message=text) for text in batch.warnings)
             inputs, targets = job.prepare(batch)
@@ -93,9 +94,7 @@ def end_epoch(job: Job, metrics: dict[str, float]) -> Iterator[Event]:
     """Keep the best weights, commit a checkpoint."""
     epoch, lr = job.state.epoch, job.optimizer.param_groups[0]["lr"]
     best = job.finish_epoch(metrics)
-    yield Evaluated(
-        epoch=epoch, step=job.state.step, lr=lr, metrics=metrics, best=best, seconds=job.pace.seconds
-    )
+    yield Evaluated(epoch=epoch, step=job.state.step, lr=lr, metrics=metrics, best=best, seconds=job.pace.seconds)
     if best:
         job.save_weights("best")
     yield saved(job)
@@ -154,9 +153,7 @@ def changed(job: Job, command: told.Set) -> Event:
     """Change a setting of the running loop."""
     value = command.value if command.name == "lr" else int(command.value)
     setattr(job, command.name, value)
-    return SettingChanged(
-        step=job.state.step, name=command.name, value=f"{value:g}", reason="set while running"
-    )
+    return SettingChanged(step=job.state.step, name=command.name, value=f"{value:g}", reason="set while running")
 
 
 def means(part: str, sums: Sums) -> dict[str, float]:
@@ -194,7 +191,7 @@ def train_progress(job: Job, lr: float) -> Event:
         TrainingError: the loss is not a number any more.
     """
     loss, hits, count = job.interval.read()
-    if loss != loss or abs(loss) == float("inf"):
+    if not math.isfinite(loss):
         raise TrainingError(
             f"The loss is not a finite number at step {job.state.step}: training diverged. "
             f"Try a smaller --lr than {job.lr:g}; the last good checkpoint is kept."

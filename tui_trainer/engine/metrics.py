@@ -15,9 +15,7 @@ class Sums:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(
-            3, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device
-        )
+        self._sums = torch.zeros(3, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
         """Count a batch: `loss` its mean (), `outputs` (N, C), `targets` (N,)."""

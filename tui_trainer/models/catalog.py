@@ -46,9 +46,7 @@ def build(name: str, *, num_classes: int, channels: int, image_size: int) -> nn.
     known = models.list_models(module=models)
     if name not in known:
         raise ConfigError(f"Unknown model {display(name)}{did_you_mean(name, [LENET, *known])}")
-    model: nn.Module = models.get_model(
-        name, weights=None, num_classes=num_classes, **_extras(name, image_size)
-    )
+    model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **_extras(name, image_size))
     if channels != 3:
         _replace_first_convolution(model, channels)
     return model
@@ -98,9 +96,7 @@ def check_takes(name: str, *, num_classes: int, channels: int, image_size: int) 
         fitting = [side for side in SIZES if _runs(name, side, batch=2, **size)]
         nearest = min(fitting, key=lambda side: abs(side - image_size), default=None)
         hint = f"use --image-size {nearest}" if nearest else "choose another model"
-        raise ConfigError(
-            f"{name} cannot take images of {image_size}x{image_size} with {channels} channel(s): {hint}."
-        )
+        raise ConfigError(f"{name} cannot take images of {image_size}x{image_size} with {channels} channel(s): {hint}.")
     return not _runs(name, image_size, batch=1, **size)
 
 
