@@ -82,7 +82,7 @@ def device_of(name: str) -> torch.device:
         return torch.device(found)
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
+        torch.empty(1, device=device).item()  # meta has no values
     except (RuntimeError, AssertionError, NotImplementedError):
         raise ConfigError(
             f"device = {display(name)}: there is no such device here; use --device auto or cpu."

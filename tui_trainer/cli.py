@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec
 
 from tui_trainer.commands import Abort, Command, Stop
 from tui_trainer.config import Resolved, resolve, to_toml
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tui_trainer.flags import Arguments
     from tui_trainer.session import LocalSession
 
+P = ParamSpec("P")
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_BUG = 1
 
@@ -61,7 +62,18 @@ def train(argv: Sequence[str]) -> int:
     if arguments.print_config:
         print(to_toml(resolved.config, resolved.origins), end="")
         return 0
-    return train_headless(resolved, as_json=arguments.json)
+    from tui_trainer.tui import terminal
+
+    if arguments.no_tui or arguments.json or not terminal.is_interactive():
+        return train_headless(resolved, as_json=arguments.json)
+    return show_screens(resolved)
+
+
+def show_screens(resolved: Resolved) -> int:
+    """The screens, filled in with what was asked for; the exit code."""
+    from tui_trainer.tui.launch import launch
+
+    return launch(resolved)
 
 
 def _resolve(arguments: Arguments) -> Resolved:
@@ -82,29 +94,37 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
     progress, summary, signals = choose_progress(), Summary(), Signals()
     if resolved.config.run.resume:
         summary.add_all(find_run(resolved.config.run.resume).read_events())  # the best epoch may lie there
-    session = LocalSession(resolved.config, progress.tell)
+    session = LocalSession(resolved.config, lambda text: _unless_gone(2, progress.tell, text))
     signals.steer(session)
     failure: UserError | None = None
     try:
         for event in session.events():
             summary.add(event)
-            progress(event)
+            _unless_gone(2, progress, event)
     except UserError as error:
         failure = error
     except Interrupted as interrupted:
-        progress.close()
+        _unless_gone(2, progress.close)
         print("tui-trainer: stopped before the run began; nothing was written.", file=sys.stderr)
         return 128 + interrupted.number
     except Exception as error:
-        progress.close()
+        _unless_gone(2, progress.close)
         return _bug(error, session)
     finally:
-        progress.close()
+        _unless_gone(2, progress.close)
     summary.run = str(session.folder.path) if session.folder else ""
-    print_result(summary, as_json, failure)
+    _unless_gone(1, print_result, summary, as_json, failure)
     if failure is not None:
         return _refuse(failure)
     return 128 + signals.received if signals.received else 0
+
+
+def _unless_gone(descriptor: int, say: Callable[P, None], *what: P.args, **named: P.kwargs) -> None:
+    """Say it; when nobody hears it any more (the terminal was closed, the pipe's reader left), a run still goes on."""
+    try:
+        say(*what, **named)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def _bug(error: Exception, session: LocalSession) -> int:

@@ -63,9 +63,13 @@ class Set(Command):
     def __post_init__(self) -> None:
         if self.name not in LIVE_SETTINGS:
             raise ConfigError(f"{self.name} cannot be set while running: only {', '.join(LIVE_SETTINGS)} can.")
+        low, high = LIVE_SETTINGS[self.name]
+        if type(self.value) not in (int, float) or not low <= self.value <= high:
+            raise ConfigError(f"{self.name} = {self.value!r}: it must be a number from {low:g} to {high:g}.")
 
 
-LIVE_SETTINGS = ("lr", "epochs", "patience")
+# name -> its least and greatest value, where they come from a file that anybody may have written to
+LIVE_SETTINGS = {"lr": (5e-324, 1e3), "epochs": (1, 1e6), "patience": (0, 1e6)}
 KINDS: dict[str, type[Command]] = {cls.kind: cls for cls in Command.__subclasses__()}
 
 
@@ -80,5 +84,5 @@ def from_json(line: str) -> Command | None:
         record = json.loads(line)
         kind = KINDS[record.pop("kind")]
         return kind(**record)
-    except (ValueError, KeyError, TypeError, AttributeError, ConfigError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, ConfigError):
         return None

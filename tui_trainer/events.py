@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 SCHEMA_VERSION = 1
-TIMES = ("time", "seconds", "images_per_second", "eta_seconds")  # what differs between two equal runs
+TIMES = ("time", "seconds", "images_per_second", "eta_seconds", "data_wait")  # what differs between two equal runs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,8 @@ class Progress(Event):
 
     `part` is "train" or "val"; `batch` of `batches` of this part are done in `epoch` (from 0).
     `metrics`: batch_loss and batch_top1 over the steps since the last event, train_loss and
-    train_top1 over the epoch so far. `seconds`: time trained, pauses left out.
+    train_top1 over the epoch so far. `seconds`: time trained, pauses left out. `data_wait`: share of
+    the time since the last event that was spent waiting for batches, in [0, 1].
     """
 
     kind = "progress"
@@ -64,6 +65,7 @@ class Progress(Event):
     seconds: float
     images_per_second: float
     eta_seconds: float
+    data_wait: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,23 +165,25 @@ def from_json(line: str) -> Event | None:
     Raises:
         ValueError: the line is not a record of this form.
     """
-    record = json.loads(line)
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     if not isinstance(record, dict):
         raise ValueError("not an event")
     cls = KINDS.get(str(record.get("kind")))
     if cls is None:
         return None
-    known = {f.name for f in dataclasses.fields(cls)}
-    values = {key: _revived(key, value) for key, value in record.items() if key in known}
+    types = {f.name: str(f.type) for f in dataclasses.fields(cls)}
     try:
-        return cls(**values)
+        return cls(**{key: _revived(types[key], value) for key, value in record.items() if key in types})
     except TypeError as error:
         raise ValueError(str(error)) from None
 
 
-def _revived(key: str, value: Any) -> Any:
-    if key == "metrics" and isinstance(value, dict):
-        return {name: float(number) for name, number in value.items()}
-    if key == "classes":
+def _revived(kind: str, value: Any) -> Any:
+    if kind.startswith("Mapping"):
+        return {name: float(number) for name, number in dict(value).items()}
+    if kind.startswith("tuple"):
         return tuple(value)
-    return float(value) if value in ("nan", "inf", "-inf") else value
+    return float(value) if kind == "float" else value

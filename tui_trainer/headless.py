@@ -22,7 +22,7 @@ from tui_trainer.events import (
     SettingChanged,
     Warned,
 )
-from tui_trainer.text import display
+from tui_trainer.text import display, duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -207,16 +207,6 @@ class LiveProgress:
             self._bars.stop()
 
 
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
-
-
 def print_result(summary: Summary, as_json: bool, error: UserError | None) -> None:
     """The result on stdout: a table, or one JSON object."""
     if as_json:
@@ -225,10 +215,9 @@ def print_result(summary: Summary, as_json: bool, error: UserError | None) -> No
     if not summary.run:
         return
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table.grid(padding=(0, 2))
+    console = Console(highlight=False)
     rows = {"outcome": summary.message, "time": duration(summary.seconds), "run": display(summary.run, 500)}
     if summary.best:
         rows["best"] = f"epoch {summary.best['epoch']:.0f}: {_metrics(summary.best)}"
@@ -237,8 +226,7 @@ def print_result(summary: Summary, as_json: bool, error: UserError | None) -> No
     if summary.warnings:
         rows["warnings"] = f"{summary.warnings}, see events.jsonl"
     for name, value in rows.items():
-        table.add_row(Text(name, style="bold"), Text(value))
-    Console(soft_wrap=True).print(table)
+        console.print(Text.assemble((f"{name:<8}", "bold"), "  ", value), soft_wrap=True)
 
 
 def _metrics(metrics: dict[str, float]) -> str:

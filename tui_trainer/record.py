@@ -23,7 +23,10 @@ class JsonLines:
     """`events.jsonl`: one event a line, on disk as soon as it happened; readers may follow."""
 
     def __init__(self, path: Path) -> None:
-        self._file = path.open("a", encoding="ascii", buffering=1)
+        self._file = path.open("a+", encoding="ascii", buffering=1)
+        if cut := self._file.tell():  # a process that was killed may have left half a line
+            self._file.seek(cut - 1)
+            self._file.write("" if self._file.read() == "\n" else "\n")
 
     def __call__(self, event: Event) -> None:
         """Append it."""

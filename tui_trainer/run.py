@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tui_trainer.data.batches import Data, start_forkserver
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.sources import write_split
 from tui_trainer.data.transforms import Normalize
+from tui_trainer.engine.checkpoint import write_whole
 from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.optim import build_optimizer
@@ -32,6 +34,8 @@ from tui_trainer.record import JsonLines, MetricsCsv, Recorder
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.text import display
+
+NO_MEMORY = re.compile("not enough memory|can't allocate memory")  # what torch says of the CPU's
 
 
 @dataclass(kw_only=True)
@@ -50,15 +54,19 @@ class Run:
         Raises:
             UserError: the run failed, in words; RunEnded was recorded.
         """
-        recorders: list[Recorder] = [JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)]
+        recorders: list[Recorder] = []
         try:
+            recorders += JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)
             for event in self._told(commands):
                 for record in recorders:
                     record(event)
                 yield event
+        except OSError as error:
+            raise in_words(error, self.config) or error from error
         finally:
             for recorder in recorders:
                 recorder.close()
+            self.folder.owner.unlink(missing_ok=True)
             self.lock.release()
 
     def _told(self, commands: Commands) -> Iterator[Event]:
@@ -84,7 +92,7 @@ def in_words(error: Exception, config: Config) -> UserError | None:
     """What the user can do about an exception of the loop; None if it is a bug."""
     if isinstance(error, UserError):
         return error
-    if isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error):
+    if isinstance(error, torch.OutOfMemoryError | MemoryError) or NO_MEMORY.search(str(error)):
         smaller = max(1, config.loader.batch_size // 2)
         return TrainingError(f"Out of memory: try --batch-size {smaller}, or a smaller --image-size.")
     if isinstance(error, OSError):
@@ -126,9 +134,12 @@ def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> 
     folder = saved.folder if saved else run_folder.make_folder(path)
     lock = _lock(folder)
     job.checkpoints = folder.checkpoints
-    if not saved:
-        folder.config.write_text(configuration.to_toml(repeatable(choices.config)), "utf-8")
+    try:
+        write_whole(folder.config, configuration.to_toml(repeatable(choices.config)).encode())
         write_split(index, folder.split)
+    except OSError as error:
+        lock.release()
+        raise in_words(error, config) or error from error
     return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock)
 
 

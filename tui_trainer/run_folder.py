@@ -6,6 +6,7 @@ checkpoints/    step-N.pt + step-N.json, best.safetensors, final.safetensors
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import deque
@@ -20,6 +21,8 @@ from tui_trainer.commands import Command
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event
 from tui_trainer.text import display
+
+MAX_NAME_BYTES = 255  # of one folder name, on every common file system
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class RunFolder:
 
     def read_events(self) -> Iterator[Event]:
         """The events so far; a last line that is still being written is left out."""
+        if not self.events.exists():
+            return
         with self.events.open("rb") as file:
             for line in file:
                 if not line.endswith(b"\n"):
@@ -109,17 +114,20 @@ def new_folder_path(output_dir: str, name: str, model: str) -> Path:
     Raises:
         ConfigError: there is a run in it already, or it is not a folder.
     """
+    if name in (".", "..") or "/" in name or len(os.fsencode(name)) > MAX_NAME_BYTES:
+        raise ConfigError(f"name = {display(name)}: a name of a run is one short folder name, without '/'.")
     if output_dir:
         path = Path(output_dir).expanduser().absolute()
         path = path / name if name else path
     elif name:
-        if name in (".", "..") or "/" in name or "\0" in name:
-            raise ConfigError(f"name = {display(name)}: a name of a run is one folder name, without '/'.")
         path = runs_root() / name
     else:
         return _unused(runs_root() / f"{model.replace('/', '_')}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
-    if path.exists() and not path.is_dir():
-        raise ConfigError(f"{display(path)} is a file: choose another --output-dir.")
+    try:
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{display(path)} is a file: choose another --output-dir.")
+    except OSError as error:
+        raise ConfigError(f"{display(path)} cannot be a run folder: {error.strerror}.") from None
     if RunFolder(path).holds_a_run():
         raise ConfigError(
             f"{display(path)} already holds a run: choose another --output-dir or --name, "
@@ -160,8 +168,9 @@ def find_run(name_or_path: str) -> RunFolder:
         ConfigError: there is none.
     """
     for path in (Path(name_or_path).expanduser().absolute(), runs_root() / name_or_path):
-        if RunFolder(path).holds_a_run():
-            return RunFolder(path)
+        with contextlib.suppress(OSError):  # no path at all: too long, or through folders that are closed
+            if RunFolder(path).holds_a_run():
+                return RunFolder(path)
     raise ConfigError(
         f"There is no run {display(name_or_path)}: it is neither a run folder nor a name in {display(runs_root())}."
     )

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Protocol
 
-from tui_trainer.commands import LIVE_SETTINGS, Command, Set
+from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.errors import ConfigError, UserError
-from tui_trainer.events import Event
+from tui_trainer.events import Event, from_json
+from tui_trainer.past_runs import is_running
 from tui_trainer.run_folder import Mailbox, RunFolder
 
+FOLLOW_LOOK = 0.1  # seconds between two looks at the file of another process
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 class Session(Protocol):
-    """What a front end knows of a run, wherever it runs."""
+    """What a front end knows of a run, wherever it runs. `owned`: it ends with this process."""
 
     folder: RunFolder | None
+    owned: bool
 
     def events(self) -> Iterator[Event]:
         """Everything that happens, in its order, until the run has ended."""
 
     def send(self, command: Command) -> None:
         """Ask for something; an event answers."""
+
+    def close(self) -> None:
+        """End `events` soon: an owned run is aborted, another one is left alone."""
 
 
 class LocalSession:
@@ -34,6 +42,7 @@ class LocalSession:
     def __init__(self, config: Config, tell: Callable[[str], None] = lambda text: None) -> None:
         self._config, self._tell, self._mailbox = config, tell, Mailbox()
         self.folder: RunFolder | None = None
+        self.owned = True
 
     def events(self) -> Iterator[Event]:
         """Build the run and train it.
@@ -66,6 +75,43 @@ class LocalSession:
     def send(self, command: Command) -> None:
         """Hand a command to the loop; a signal handler may call this."""
         self._mailbox.put(command)
+
+    def close(self) -> None:
+        """Leave after this step."""
+        self._mailbox.put(Abort())
+
+
+class FollowedSession:
+    """A run of another process, or of the past, through the files of its folder."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder: RunFolder | None = folder
+        self.owned = False
+        self._folder, self._closed = folder, threading.Event()
+
+    def events(self) -> Iterator[Event]:
+        """What is recorded, then what comes, until the run has ended or its process is gone."""
+        with self._folder.events.open("rb") as file:
+            rest = b""
+            while not self._closed.is_set():
+                alive = is_running(self._folder)  # asked before reading, so that a last line is not missed
+                chunk = rest + file.read()
+                whole, newline, rest = chunk.rpartition(b"\n")
+                for line in whole.splitlines() if newline else ():
+                    with contextlib.suppress(ValueError):
+                        if (event := from_json(line.decode("ascii"))) is not None:
+                            yield event
+                if not alive:
+                    return
+                self._closed.wait(FOLLOW_LOOK)
+
+    def send(self, command: Command) -> None:
+        """Append it to the run's commands."""
+        self._folder.send(command)
+
+    def close(self) -> None:
+        """Stop looking; the run is left alone."""
+        self._closed.set()
 
 
 def _refuse_early(config: Config) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from typing import Any
 
 from tui_trainer.errors import ConfigError
 from tui_trainer.text import display
+
+MOST = 2**53  # beyond it whole numbers are no longer exact as float
+_UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # what UTF-8, and with it config.toml, or a path cannot hold
 
 AUTO = "auto"  # how `None`, "choose for me", is written in a flag, a file and a form
 
@@ -101,6 +105,8 @@ class Setting:
         """
         if self.optional and (value is None or value == AUTO):
             return None
+        if type(value) is int and abs(value) > MOST:
+            raise self._refused(value, where)
         if self.kind is float and type(value) is int:
             value = float(value)
         if self.kind is tuple and isinstance(value, list | tuple):
@@ -119,6 +125,8 @@ class Setting:
             return False
         if isinstance(value, tuple):
             return all(math.isfinite(v) for v in value if isinstance(v, float))
+        if isinstance(value, str):
+            return not _UNWRITABLE.search(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return True
         return (
@@ -141,8 +149,13 @@ class Setting:
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, tuple):
-            return ",".join(f"{v:g}" if isinstance(v, float) else v for v in value)
-        return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)
+            return ",".join(_shortest(v) if isinstance(v, float) else v for v in value)
+        return _shortest(value) if isinstance(value, float) else str(value)
+
+
+def _shortest(value: float) -> str:
+    """0.001 and 1, not 1e-03 and 1.0, where that is the same number."""
+    return f"{value:g}" if float(f"{value:g}") == value else str(value)
 
 
 def setting(

@@ -31,3 +31,13 @@ def display(name: object, limit: int = 200) -> str:
     raw = os.fsdecode(name) if isinstance(name, bytes | os.PathLike) else str(name)
     shown = _UNSAFE.sub(_visible, raw[: limit * 4])
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"

@@ -115,8 +115,9 @@ def scan(config: Config) -> Index:
     Raises:
         DataError: nothing to train on.
     """
-    root = Path(config.data.data).expanduser().absolute()
-    val_root = Path(config.data.val_data).expanduser().absolute() if config.data.val_data else None
+    # Without links, because the names of validation images may begin with "../".
+    root = Path(os.path.realpath(Path(config.data.data).expanduser()))
+    val_root = Path(os.path.realpath(Path(config.data.val_data).expanduser())) if config.data.val_data else None
     return sources.scan(root, val_root, config.data.val_fraction, config.recipe.seed)
 
 

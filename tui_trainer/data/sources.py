@@ -98,9 +98,11 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
     """
     require_folder(root)
     train_folder, given = _given_parts(root, val_root)
+    for folder in (train_folder, *(folder for _, folder in given)):
+        require_folder(folder)
     found = _scan_classes(train_folder, root)
     warnings = list(found.warnings)
-    classes = _require_classes(found, root)
+    classes = _require_classes(found, train_folder)
     index = _index(root, classes, [(name, found.names[name], TRAIN) for name in classes])
     if not given:
         index, lonely = _split(index, val_fraction, seed)
@@ -136,7 +138,6 @@ def _given_parts(root: Path, val_root: Path | None) -> tuple[Path, list[tuple[in
     """The training folder, and the other parts if the user has split the data already."""
     train = root / "train" if (root / "train").is_dir() else root
     if val_root is not None:
-        require_folder(val_root)
         return train, [(VAL, val_root)]
     if train == root:
         return root, []
@@ -155,7 +156,7 @@ def _scan_classes(folder: Path, root: Path) -> _Found:
         for entry in sorted(entries, key=lambda e: e.name):
             if entry.name.startswith(_IGNORED):
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 name = os.fsdecode(entry.name)
                 images = sorted(_images_below(entry.path, found.warnings))
                 found.names[name] = [os.path.relpath(path, os.fsencode(root)) for path in images]
@@ -164,6 +165,13 @@ def _scan_classes(folder: Path, root: Path) -> _Found:
     if loose and any(found.names.values()):
         found.warnings.append(f"{loose} images directly in {display(folder)} have no class and are left out.")
     return found
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _images_below(folder: bytes, warnings: list[str]) -> Iterator[bytes]:
@@ -180,7 +188,7 @@ def _images_below(folder: bytes, warnings: list[str]) -> Iterator[bytes]:
                 for entry in entries:
                     if entry.name.startswith(_IGNORED):
                         continue
-                    if entry.is_dir():
+                    if _is_folder(entry):
                         stack.append(entry.path)
                     elif entry.name.lower().endswith(EXTENSIONS):
                         yield entry.path

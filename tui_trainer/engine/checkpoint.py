@@ -65,7 +65,8 @@ def save(folder: Path, step: int, state: Mapping[str, Any], keep: int) -> str:
     manifest["sha256"] = hashlib.sha256(data).hexdigest()
     write_whole(folder / name, data)
     write_whole(folder / f"step-{step}.json", json.dumps(manifest).encode())
-    for old in _steps(folder)[keep:]:
+    older = [known for known in _steps(folder) if known <= step]  # a later one is damaged, or load_newest had taken it
+    for old in older[keep:]:
         (folder / f"step-{old}.json").unlink(missing_ok=True)
         (folder / f"step-{old}.pt").unlink(missing_ok=True)
     return name
@@ -86,7 +87,7 @@ def load_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any]:
     for step in _steps(folder):
         try:
             return _load(folder, step)
-        except (OSError, ValueError, KeyError, RuntimeError, UnpicklingError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, UnpicklingError) as error:
             damaged = display(folder / f"step-{step}.pt")
             warn(f"Checkpoint {damaged} is damaged ({display(error)}): trying the one before.")
     raise WeightsError(f"There is no whole checkpoint in {display(folder)}: nothing to go on from.")

@@ -15,8 +15,9 @@ from torch.optim import Optimizer
 from tui_trainer.commands import Command
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.metrics import Sums
-from tui_trainer.engine.optim import lr_factor, set_lr
+from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
+from tui_trainer.engine.schedule import lr_factor
 
 
 class Commands(Protocol):
@@ -123,7 +124,7 @@ class Job:
         """What is left of this epoch, in training mode."""
         self.model.train()
         self.pace.begin(self.sums.read()[2])
-        yield from self.train_loader.epoch(self.state.epoch, self.state.batch)
+        yield from self.pace.waiting(self.train_loader.epoch(self.state.epoch, self.state.batch))
 
     def schedule(self) -> float:
         """Set the learning rate of the step to come, and return it."""

@@ -68,7 +68,7 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
     job.model.eval()
     job.pace.begin()
     sums, confusion = Sums(job.device), Confusion(len(job.classes), job.device)
-    for batch in job.val_loader.epoch(0):
+    for batch in job.pace.waiting(job.val_loader.epoch(0)):
         yield from (Warned(topic="data", message=text) for text in batch.warnings)
         inputs, targets = job.prepare(batch)
         outputs, loss = forward(job, inputs, targets)
@@ -79,8 +79,8 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
         yield from obey(job, commands)
         if job.ending:
             return {}
-    metrics = {f"val_{name}": value for name, value in confusion.metrics().items()}
-    return {"val_loss": means("val", sums)["val_loss"], **metrics}
+    val_loss = means("val", sums)["val_loss"]
+    return {"val_loss": val_loss} | {f"val_{name}": value for name, value in confusion.metrics().items()}
 
 
 @torch.no_grad()
@@ -153,7 +153,7 @@ def changed(job: Job, command: told.Set) -> Event:
     """Change a setting of the running loop."""
     value = command.value if command.name == "lr" else int(command.value)
     setattr(job, command.name, value)
-    return SettingChanged(step=job.state.step, name=command.name, value=f"{value:g}", reason="set while running")
+    return SettingChanged(step=job.state.step, name=command.name, value=str(value), reason="set while running")
 
 
 def means(part: str, sums: Sums) -> dict[str, float]:
@@ -231,6 +231,7 @@ def progress(job: Job, part: str, number: int, samples: int, lr: float, metrics:
         seconds=job.pace.seconds,
         images_per_second=rate,
         eta_seconds=job.pace.left(train_left, val_left),
+        data_wait=job.pace.data_wait(),
     )
 
 

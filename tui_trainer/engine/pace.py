@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Pace:
@@ -15,6 +18,8 @@ class Pace:
         self._started = clock()
         self._paused_at: float | None = None
         self._mark = (self.seconds, 0)
+        self._waited = 0.0
+        self._waited_since = self.seconds
         self._rates: dict[str, float] = {}  # part -> images per second, averaged over recent reads
 
     @property
@@ -36,6 +41,25 @@ class Pace:
     def begin(self, samples: int = 0) -> None:
         """A part (training, validation) begins here, with `samples` of it done before."""
         self._mark = (self.seconds, samples)
+
+    def waiting(self, batches: Iterable[T]) -> Iterator[T]:
+        """The same batches; the time until each comes counts as waiting for data."""
+        source = iter(batches)
+        while True:
+            before = self._clock()
+            try:
+                batch = next(source)
+            except StopIteration:
+                return
+            self._waited += self._clock() - before
+            yield batch
+
+    def data_wait(self) -> float:
+        """Share of the time since the last call that was spent waiting for data, in [0, 1]."""
+        now = self.seconds
+        share = self._waited / (now - self._waited_since) if now > self._waited_since else 0.0
+        self._waited, self._waited_since = 0.0, now
+        return min(1.0, share)
 
     def measure(self, part: str, samples: int) -> float:
         """Images per second of `part`, of which `samples` are done; smoothed over a few calls."""

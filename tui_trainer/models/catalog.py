@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from tui_trainer import vision
 from tui_trainer.config import did_you_mean
@@ -100,9 +102,19 @@ def check_takes(name: str, *, num_classes: int, channels: int, image_size: int) 
     return not _runs(name, image_size, batch=1, **size)
 
 
+class _Numbers(TorchFunctionMode):
+    """Keeps on the CPU what regnets compute their widths with: a meta tensor has no values."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: D102
+        kwargs = kwargs or {}
+        if func in (torch.arange, torch.tensor):
+            kwargs.setdefault("device", "cpu")
+        return func(*args, **kwargs)
+
+
 def _runs(name: str, image_size: int, *, batch: int, num_classes: int, channels: int) -> bool:
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _Numbers() if name.startswith("regnet_") else contextlib.nullcontext():
             model = build(name, num_classes=num_classes, channels=channels, image_size=image_size).train()
             outputs = model(torch.empty(batch, channels, image_size, image_size))
         return tuple(outputs.shape) == (batch, num_classes)

@@ -1,0 +1,112 @@
+"""The runs that are on disk, each in a few words, read from the ends of their files."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_trainer import events
+from tui_trainer.config import read_toml
+from tui_trainer.errors import UserError
+from tui_trainer.events import RunEnded
+from tui_trainer.run_folder import RunFolder, runs_root
+from tui_trainer.settings import Value
+
+TAIL = 8192  # bytes in which the last event of a run surely begins
+
+
+@dataclass(frozen=True, kw_only=True)
+class PastRun:
+    """A run as a list shows it. `curve`: val top-1 of each epoch."""
+
+    folder: RunFolder
+    state: str
+    settings: dict[str, Value]
+    curve: tuple[float, ...]
+    epochs: int
+    changed: float
+
+    @property
+    def name(self) -> str:
+        """The name of its folder."""
+        return self.folder.path.name
+
+    @property
+    def best(self) -> float | None:
+        """The best val top-1."""
+        return max(self.curve, default=None)
+
+
+def past_runs(root: Path | None = None, most: int = 50) -> list[PastRun]:
+    """The newest runs below `root`, newest first; folders that hold no run are passed over."""
+    root = root or runs_root()
+    try:
+        folders = [RunFolder(path) for path in root.iterdir() if path.is_dir()]
+    except OSError:
+        return []
+    dated = sorted(((_changed(folder), folder) for folder in folders if folder.holds_a_run()), key=_age, reverse=True)
+    return [read_run(folder) for _, folder in dated[:most]]
+
+
+def _age(dated: tuple[float, RunFolder]) -> float:
+    return dated[0]
+
+
+def _changed(folder: RunFolder) -> float:
+    with contextlib.suppress(OSError):
+        return max(path.stat().st_mtime for path in (folder.events, folder.config) if path.exists())
+    return 0.0
+
+
+def read_run(folder: RunFolder) -> PastRun:
+    """A run in a few words; whatever of it cannot be read is left empty."""
+    settings: dict[str, Value] = {}
+    with contextlib.suppress(UserError):
+        settings = read_toml(folder.config)
+    curve = tuple(_column(folder, "val_top1"))
+    last = last_event(folder)
+    if isinstance(last, RunEnded):
+        state = last.outcome.replace("_", " ")
+    else:
+        state = "running" if is_running(folder) else "ended without a word"
+    return PastRun(
+        folder=folder, state=state, settings=settings, curve=curve, epochs=len(curve), changed=_changed(folder)
+    )
+
+
+def last_event(folder: RunFolder) -> events.Event | None:
+    """The last event of a run that is whole."""
+    with contextlib.suppress(OSError), folder.events.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
+        for line in reversed(file.read().splitlines()):
+            with contextlib.suppress(ValueError):
+                return events.from_json(line.decode("ascii"))
+    return None
+
+
+def is_running(folder: RunFolder) -> bool:
+    """Whether the process that trains here lives; of another machine it is not known and taken as no."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        words = folder.owner.read_text("utf-8").split()  # "Process 123 on host"
+        if words[3] == socket.gethostname():
+            os.kill(int(words[1]), 0)
+            return True
+    return False
+
+
+def _column(folder: RunFolder, name: str) -> Iterable[float]:
+    with contextlib.suppress(OSError, ValueError), folder.metrics.open(encoding="ascii", newline="") as file:
+        for row in csv.DictReader(file):
+            if row.get(name):
+                yield float(row[name])
+
+
+def sample_data() -> Path | None:
+    """The handwritten digits that come along, if they are there."""
+    here = Path(__file__).resolve().parent
+    return next((path for path in (here / "digits", here.parent / "sample_data" / "digits") if path.is_dir()), None)

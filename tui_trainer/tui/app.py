@@ -1,0 +1,155 @@
+"""The app: its screens, the draft and the run that they share, and how it begins and ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+from textual.app import App
+
+from tui_trainer.commands import Abort, Stop
+from tui_trainer.config import Resolved, resolve
+from tui_trainer.errors import UserError
+from tui_trainer.run_folder import RunFolder
+from tui_trainer.session import FollowedSession, LocalSession, Session
+from tui_trainer.tui import preferences
+from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.keys import EVERYWHERE, bindings
+from tui_trainer.tui.screens.data import DataScreen
+from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen
+from tui_trainer.tui.screens.home import HomeScreen
+from tui_trainer.tui.screens.loader import LoaderScreen
+from tui_trainer.tui.screens.recipe import RecipeScreen
+from tui_trainer.tui.screens.train import TrainScreen
+from tui_trainer.tui.screens.weights import WeightsScreen
+from tui_trainer.tui.themes import THEMES, register_themes
+from tui_trainer.tui.trainer import Trainer
+
+TICK = 0.1  # seconds between two looks at the trainer's inbox
+GRACE = 30.0  # seconds that a step may still take after a signal asked to stop
+
+
+class TrainerApp(App[int]):
+    """Choose, set, pick, train, steer."""
+
+    TITLE = "tui-trainer"
+    CSS_PATH = "app.tcss"
+    BINDINGS = bindings(EVERYWHERE)
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+
+    def __init__(self, resolved: Resolved, *, first: str = "home", warm_up: Callable[[], object] | None = None) -> None:
+        super().__init__()
+        self.draft = Draft(resolved)
+        self.trainer: Trainer | None = None
+        self._train_screen = TrainScreen(self.draft)
+        self._first, self._warm_up = first, warm_up
+        self.glyphs = "braille"
+        self._leave_at, self._leave_with = float("inf"), 0
+
+    def on_mount(self) -> None:
+        """Show the first screen at once; what is slow loads behind it."""
+        register_themes(self)
+        self.theme = preferences.read_theme(THEMES)
+        for name, screen in (
+            ("home", HomeScreen(self.draft)),
+            ("data", DataScreen(self.draft)),
+            ("loader", LoaderScreen(self.draft)),
+            ("weights", WeightsScreen(self.draft)),
+            ("recipe", RecipeScreen(self.draft)),
+            ("train", self._train_screen),
+        ):
+            self.install_screen(screen, name)
+        self.push_screen(self._first)
+        self.set_interval(TICK, self._tick)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
+                asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
+        if self._warm_up is not None:
+            self.call_after_refresh(threading.Thread(target=self._warm_up, daemon=True).start)
+
+    @property
+    def training(self) -> bool:
+        """Whether a run of this process goes on."""
+        return self.trainer is not None and self.trainer.running and self.trainer.session.owned
+
+    def action_go(self, step: str) -> None:
+        """Show a step."""
+        if not self.screen.is_modal:
+            self.switch_screen(step)
+
+    def action_start(self) -> None:
+        """Train what is on the screens."""
+        problem = "A run is training already; s on its screen stops it." if self.training else self.draft.problem()
+        if problem:
+            self.notify(problem, severity="error", markup=False)
+            return
+        preferences.remember_folder(str(self.draft.values["data"]))
+        self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
+
+    def begin(self, session: Session, history: RunFolder | None = None) -> None:
+        """Show the training screen over a session, with the curves of the run that it goes on with."""
+        if self.trainer is not None:
+            self.trainer.join(GRACE)
+        self.trainer = Trainer(session)
+        self._train_screen.follow(self.trainer, history)
+        self.switch_screen("train")
+        self.trainer.start()
+
+    def replay(self, folder: RunFolder) -> None:
+        """Look at a run of the past, or at one of another process, which can be steered."""
+        if not self.training:
+            self.begin(FollowedSession(folder))
+
+    def resume(self, folder: RunFolder) -> None:
+        """Go on with a run."""
+        if self.training:
+            self.notify("A run is training already.", severity="error", markup=False)
+            return
+        try:
+            config = resolve({"resume": str(folder.path)}, folder.config).config
+        except UserError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.begin(LocalSession(config, self._train_screen.tell), folder)
+
+    def _tick(self) -> None:
+        self._train_screen.tick()
+        if not self.training and self._leave_at < float("inf"):
+            self.exit(self._leave_with)
+        elif time.monotonic() > self._leave_at and self.trainer is not None:
+            self.trainer.send(Abort())
+
+    def action_help(self) -> None:
+        """Every key."""
+        if not self.screen.is_modal:
+            self.push_screen(HelpScreen())
+
+    def action_next_theme(self) -> None:
+        """The next theme, remembered."""
+        here = THEMES.index(self.theme) if self.theme in THEMES else -1
+        self.theme = THEMES[(here + 1) % len(THEMES)]
+        preferences.write_theme(self.theme)
+        self.notify(self.theme, title="Theme", timeout=2, markup=False)
+
+    def action_leave(self) -> None:
+        """Leave at once, or ask while a run is training."""
+        if self.training:
+            self.push_screen(LeaveScreen(), self._leave_by)
+        else:
+            self.exit(0)
+
+    def _leave_by(self, choice: str | None) -> None:
+        if choice and self.trainer is not None:
+            self.trainer.send(Abort() if choice == "abort" else Stop())
+            self._leave_at = float("inf") if choice == "stay" else time.monotonic() + 3600
+            self.notify("Finishing the step, then leaving.", markup=False)
+
+    def _end_by(self, number: int) -> None:
+        """A signal asks to stop and save; a second one to leave now."""
+        if self.training and self.trainer is not None:
+            self.trainer.send(Abort() if self._leave_with else Stop())
+        self._leave_with, self._leave_at = 128 + number, time.monotonic() + GRACE

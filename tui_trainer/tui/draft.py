@@ -1,0 +1,104 @@
+"""The configuration that is being put together on the screens. Plain: no Textual, no torch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from tui_trainer.config import SETTINGS, Config, Resolved, build, to_toml
+from tui_trainer.errors import ConfigError
+from tui_trainer.settings import Value
+
+
+class Draft:
+    """Values of all settings; single ones are checked when set, combinations by `problem`."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        self._values = resolved.config.values()
+        self.revision = 0  # grows with each change, so that a screen knows when its summary is old
+
+    @property
+    def values(self) -> Mapping[str, Value]:
+        """Every setting by its name."""
+        return self._values
+
+    def text(self, name: str) -> str:
+        """A value as a form shows it."""
+        return SETTINGS[name].to_text(self._values[name])
+
+    def set_text(self, name: str, text: str) -> None:
+        """Change a setting.
+
+        Raises:
+            ConfigError: the text is no value of it; nothing has changed.
+        """
+        self.set(name, SETTINGS[name].from_text(text, name))
+
+    def set(self, name: str, value: Value) -> None:
+        """Change a setting.
+
+        Raises:
+            ConfigError: it is of the wrong type or out of bounds; nothing has changed.
+        """
+        self._values[name] = SETTINGS[name].check(value, name)
+        self.revision += 1
+
+    def cycle(self, name: str, direction: int) -> bool:
+        """Go to the next or previous choice; False if the setting has none."""
+        item = SETTINGS[name]
+        options: list[Value] = [None] if item.optional else []
+        options += [False, True] if item.kind is bool else list(item.choices)
+        if len(options) < 2:
+            return False
+        self.set(name, options[(options.index(self._values[name]) + direction) % len(options)])
+        return True
+
+    def reset(self, name: str) -> None:
+        """Back to the default."""
+        self.set(name, SETTINGS[name].default)
+
+    def changed(self, name: str) -> bool:
+        """Whether it differs from its default."""
+        return self._values[name] != SETTINGS[name].default
+
+    def problem(self) -> str:
+        """Why this cannot be run, or nothing."""
+        try:
+            build(self._values)
+        except ConfigError as error:
+            return str(error)
+        return "" if self._values["data"] or self._values["resume"] else "Choose a dataset folder first: key 1."
+
+    def config(self) -> Config:
+        """What to run.
+
+        Raises:
+            ConfigError: two settings do not go together.
+        """
+        return build(self._values)
+
+    def load(self, values: Mapping[str, Value]) -> None:
+        """Take over other values, for example those of a file."""
+        self._values = {**self._values, **values}
+        self.revision += 1
+
+    def command(self) -> str:
+        """The command line that runs this without the screens."""
+        words = ["tui-trainer", "--no-tui"]
+        for name, item in SETTINGS.items():
+            if not self.changed(name):
+                continue
+            value = self._values[name]
+            if item.kind is bool and not item.optional:
+                words.append(item.flag if value else item.flag.replace("--", "--no-", 1))
+            else:
+                words += [item.flag, item.to_text(value)]
+        return shlex.join(words)
+
+    def toml(self) -> str:
+        """The same as a file for `-c`.
+
+        Raises:
+            ConfigError: two settings do not go together.
+        """
+        return to_toml(self.config())

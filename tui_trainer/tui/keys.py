@@ -1,0 +1,85 @@
+"""Every key, once: bindings, footer and help are made from this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from textual.binding import Binding, BindingType
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a key does. `label` is for the footer, `help` for the help screen and tooltips."""
+
+    key: str
+    action: str
+    label: str
+    help: str
+    show: bool = True
+
+
+STEPS = ("data", "loader", "weights", "recipe", "train")
+EVERYWHERE = (
+    Key("1", "go('data')", "Data", "choose the dataset folder, see what is in it", show=False),
+    Key("2", "go('loader')", "Loader", "set the DataLoader options", show=False),
+    Key("3", "go('weights')", "Weights", "choose the model and what to load into it", show=False),
+    Key("4", "go('recipe')", "Recipe", "set epochs, optimizer, schedule", show=False),
+    Key("5", "go('train')", "Train", "watch and steer the training", show=False),
+    Key("0,h", "go('home')", "Home", "last runs, sample data", show=False),
+    Key("ctrl+r", "start", "Start", "start training with what is on the screens"),
+    Key("question_mark", "help", "Help", "every key of this screen and of all others"),
+    Key("ctrl+t", "next_theme", "Theme", "the next colour theme", show=False),
+    Key("q", "leave", "Quit", "leave; while training it asks first"),
+)
+FORM = (
+    Key("enter", "edit", "Edit", "change the setting under the cursor"),
+    Key("right,space", "cycle(1)", "Next", "the next choice", show=False),
+    Key("left", "cycle(-1)", "Back", "the choice before", show=False),
+    Key("backspace,delete", "reset", "Default", "back to the default"),
+)
+SCREENS: dict[str, tuple[Key, ...]] = {
+    "home": (
+        Key("n", "new", "New run", "choose a dataset folder"),
+        Key("s", "sample", "Sample data", "try it with the handwritten digits that come along"),
+        Key("enter", "open", "Open", "look at the run under the cursor"),
+        Key("r", "resume", "Resume", "go on with the run under the cursor"),
+        Key("c", "copy_config", "Same again", "a new run with the settings of the run under the cursor"),
+    ),
+    "data": (
+        Key("slash", "path", "Folder", "type the dataset folder; right arrow completes"),
+        Key("t", "tree", "Browse", "choose the folder in a tree"),
+        Key("r", "redraw", "Redraw", "another draw of sample images, augmented as in training"),
+    ),
+    "loader": (Key("m", "measure", "Measure", "images per second for each number of workers"),),
+    "weights": (Key("slash", "search", "Search", "find a model by a part of its name"),),
+    "recipe": (
+        Key("v", "command", "Command", "the command line and the TOML file for these settings"),
+        Key("d", "dry_run", "Dry step", "one step to know time and memory"),
+    ),
+    "train": (
+        Key("space", "pause", "Pause", "pause after this step, or go on"),
+        Key("s", "stop", "Stop", "finish the step, save a checkpoint, end"),
+        Key("c", "checkpoint", "Checkpoint", "save a checkpoint now"),
+        Key("e", "edit", "Edit", "change lr, epochs or patience while it runs"),
+        Key("a", "abort", "Abort", "end now; the last checkpoint stays", show=False),
+        Key("m", "metric", "Metric", "both charts, the loss alone, top-1 alone", show=False),
+        Key("y", "log_scale", "Log y", "logarithmic y axis", show=False),
+        Key("plus", "smooth(1)", "Smooth", "more smoothing", show=False),
+        Key("minus", "smooth(-1)", "Raw", "less smoothing", show=False),
+        Key("left", "crosshair(-1)", "Crosshair", "move the crosshair to the left", show=False),
+        Key("right", "crosshair(1)", "Crosshair", "move the crosshair to the right", show=False),
+        Key("shift+left", "crosshair(-10)", "Crosshair", "ten columns to the left", show=False),
+        Key("shift+right", "crosshair(10)", "Crosshair", "ten columns to the right", show=False),
+        Key("z", "zoom(1)", "Zoom", "zoom in at the crosshair; the view stays", show=False),
+        Key("Z", "zoom(-1)", "Zoom out", "zoom out", show=False),
+        Key("end", "follow", "Live", "follow the run again", show=False),
+        Key("l", "log", "Log", "the whole log", show=False),
+        Key("i", "advice", "Advice", "show or hide the line of advice", show=False),
+        Key("escape", "clear", "Clear", "take the crosshair away", show=False),
+    ),
+}
+
+
+def bindings(keys: tuple[Key, ...]) -> list[BindingType]:
+    """The same for Textual."""
+    return [Binding(k.key, k.action, k.label, show=k.show, tooltip=k.help) for k in keys]

@@ -1,0 +1,42 @@
+"""From the command line to the screens and back: what has to happen before and after the app runs."""
+
+from __future__ import annotations
+
+import logging
+from multiprocessing import resource_tracker
+from pathlib import Path
+
+from tui_trainer.config import Resolved
+from tui_trainer.session import LOG_FORMAT
+from tui_trainer.tui.terminal import shielded, speaks_utf8
+
+
+def log_file() -> Path:
+    """Where the screens log what belongs to no run."""
+    import platformdirs
+
+    return platformdirs.user_log_path("tui-trainer", appauthor=False) / "screens.log"
+
+
+def launch(resolved: Resolved) -> int:
+    """Run the app; the exit code. The terminal is as before when this returns."""
+    resource_tracker.ensure_running()  # inside the app it could not be started: its stderr has no descriptor
+    log = log_file()
+    log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    logging.basicConfig(filename=log, format=LOG_FORMAT, level=logging.INFO)
+    from tui_trainer.tui.app import TrainerApp
+
+    app = TrainerApp(resolved, first="data" if resolved.config.data.data else "home", warm_up=warm_up)
+    app.glyphs = "braille" if speaks_utf8() else "ascii"
+    with shielded(log):
+        code = app.run()
+        if app.trainer is not None:
+            app.trainer.join(30.0)
+    if app.return_code:
+        return app.return_code
+    return code or 0
+
+
+def warm_up() -> None:
+    """Import what training needs while the first screen only waits."""
+    import tui_trainer.run  # noqa: F401

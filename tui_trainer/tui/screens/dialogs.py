@@ -1,0 +1,149 @@
+"""Small screens over another one: leaving, help, live edit, text to copy."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical, VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Input, OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui_trainer.commands import LIVE_SETTINGS, Set
+from tui_trainer.errors import ConfigError
+from tui_trainer.session import set_from_text
+from tui_trainer.tui.keys import EVERYWHERE, FORM, SCREENS, Key
+
+CLOSE: list[BindingType] = [Binding("escape", "close", "Close", tooltip="back to the screen below")]
+
+
+class LeaveScreen(ModalScreen[str | None]):
+    """Asked when leaving while a run is training; the charts stay visible behind it."""
+
+    BINDINGS = [
+        Binding("escape,q", "close", "Go on", tooltip="keep training"),
+        Binding("s", "choose('stop')", "Stop and save"),
+        Binding("a", "choose('abort')", "Abort"),
+    ]
+    CHOICES = (
+        (
+            "stop",
+            "s",
+            "Stop and save",
+            "finishes this step, saves a checkpoint, leaves; resume continues exactly there",
+        ),
+        ("abort", "a", "Abort", "leaves now; what came after the last checkpoint is lost"),
+        ("", "esc", "Go on training", "back to the screen; nothing changes"),
+    )
+
+    def compose(self) -> ComposeResult:
+        """One sentence a choice."""
+        with Vertical(classes="dialog bottom"):
+            yield Static("A run is training.", classes="title")
+            yield OptionList(
+                *(
+                    Option(
+                        Content.assemble((f"{key:>4}  ", "$accent"), (f"{name}: ", "bold"), sentence),
+                        id=choice or "go_on",
+                    )
+                    for choice, key, name, sentence in self.CHOICES
+                )
+            )
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        """The choice under the cursor."""
+        self.dismiss(None if event.option.id == "go_on" else event.option.id)
+
+    def action_choose(self, choice: str) -> None:
+        """A choice by its key."""
+        self.dismiss(choice)
+
+    def action_close(self) -> None:
+        """Keep training."""
+        self.dismiss(None)
+
+
+class HelpScreen(ModalScreen[None]):
+    """Every key, from the one table."""
+
+    BINDINGS = [Binding("escape,q,question_mark", "close", "Close")]
+
+    def compose(self) -> ComposeResult:
+        """A list for each screen."""
+        with VerticalScroll(classes="dialog tall"):
+            yield Static("Keys", classes="title")
+            yield Static(self._text())
+
+    def _text(self) -> Content:
+        groups = {"everywhere": EVERYWHERE, "forms": FORM, **SCREENS}
+        parts: list[tuple[str, str] | str] = []
+        for name, keys in groups.items():
+            parts.append((f"\n{name}\n", "bold $accent"))
+            parts += [line for key in keys for line in self._line(key)]
+        return Content.assemble(*parts)
+
+    def _line(self, key: Key) -> tuple[tuple[str, str], str]:
+        return (f"  {key_in_words(key.key):<16}", "$text-accent"), f"{key.help}\n"
+
+    def action_close(self) -> None:
+        """Back."""
+        self.dismiss(None)
+
+
+class LiveEditScreen(ModalScreen[Set | None]):
+    """Change lr, epochs or patience of the running loop: `lr=0.001`."""
+
+    BINDINGS = CLOSE
+
+    def compose(self) -> ComposeResult:
+        """A line to type in."""
+        with Vertical(classes="dialog bottom"):
+            yield Static(f"Change while running: {', '.join(LIVE_SETTINGS)}", classes="title")
+            yield Input(placeholder="lr=0.001", compact=True)
+            yield Static(classes="help")
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Send it, or say why not."""
+        try:
+            self.dismiss(set_from_text(event.value))
+        except ConfigError as error:
+            self.query_one(".help", Static).update(Content(str(error)))
+
+    def action_close(self) -> None:
+        """Change nothing."""
+        self.dismiss(None)
+
+
+class TextScreen(ModalScreen[None]):
+    """Text to read or to copy: the command line, the TOML file, the log."""
+
+    BINDINGS = [
+        Binding("escape,q", "close", "Close"),
+        Binding("y,c", "copy", "Copy", tooltip="to the clipboard, where the terminal can (OSC 52)"),
+    ]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__()
+        self._heading, self._text = title, text
+
+    def compose(self) -> ComposeResult:
+        """The whole text, which scrolls."""
+        with VerticalScroll(classes="dialog tall"):
+            yield Static(Content.assemble((self._heading, "bold"), ("   c copies, esc closes", "$text-muted")))
+            yield Static(Content(self._text), classes="plain")
+
+    def action_copy(self) -> None:
+        """To the clipboard."""
+        self.app.copy_to_clipboard(self._text)
+        self.notify("Copied.", timeout=2)
+
+    def action_close(self) -> None:
+        """Back."""
+        self.dismiss(None)
+
+
+def key_in_words(key: str) -> str:
+    """`question_mark` as a person sees it on the keyboard."""
+    names = {"question_mark": "?", "slash": "/", "plus": "+", "minus": "-"}
+    return " ".join(names.get(part, part) for part in key.split(","))

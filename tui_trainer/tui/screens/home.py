@@ -1,0 +1,131 @@
+"""Where one begins: last runs, a new one, sample data."""
+
+from __future__ import annotations
+
+import time
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Static
+
+from tui_trainer.errors import UserError
+from tui_trainer.past_runs import PastRun, past_runs, sample_data
+from tui_trainer.text import display
+from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.widgets.steps import StepBar
+
+WELCOME = """\
+Train an image classifier here, step by step: choose a folder of images (1), set the DataLoader (2),
+the model (3) and the recipe (4), then ctrl+r starts and 5 shows the training, which you steer by keys.
+Nothing to train on yet? Press s for 1,797 handwritten digits, then ctrl+r: it takes ten seconds."""
+BARS = "▁▂▃▄▅▆▇█"
+
+
+class HomeScreen(Screen[None]):
+    """The runs on this machine, newest first."""
+
+    BINDINGS = bindings(SCREENS["home"])
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__()
+        self._draft = draft
+        self._runs: list[PastRun] = []
+
+    def compose(self) -> ComposeResult:
+        """A welcome at the first start, else the list."""
+        yield StepBar("home")
+        with Vertical(id="home"):
+            yield Static(Content(WELCOME), id="welcome")
+            yield DataTable(cursor_type="row", zebra_stripes=True)
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """The columns of the list."""
+        self.query_one(DataTable).add_columns("run", "state", "model", "data", "epochs", "best", "val top-1", "when")
+
+    def on_screen_resume(self) -> None:
+        """Runs may have come and gone; reading the ends of 50 runs takes about 20 ms."""
+        self._runs = past_runs()
+        table = self.query_one(DataTable)
+        table.clear()
+        for run in self._runs:
+            table.add_row(*self._cells(run))
+        table.display = bool(self._runs)
+        self.query_one("#welcome").display = not self._runs
+        if self._runs:
+            table.focus()
+
+    def _cells(self, run: PastRun) -> list[Content]:
+        best = f"{run.best:.2%}" if run.best is not None else ""
+        data = str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2]
+        state = "$text-error" if run.state in ("failed", "ended without a word") else "$text-success"
+        texts = (run.name, run.state, run.settings.get("model", ""), data, run.epochs, best)
+        cells = [Content(display(text, 32)) for text in texts]
+        cells[1] = Content.styled(run.state, state)
+        return [*cells, Content.styled(sparkline(run.curve), "$text-accent"), Content(ago(run.changed))]
+
+    @property
+    def _current(self) -> PastRun | None:
+        row = self.query_one(DataTable).cursor_row
+        return self._runs[row] if row < len(self._runs) else None
+
+    def on_data_table_row_selected(self) -> None:
+        """Enter or a click."""
+        self.action_open()
+
+    def action_new(self) -> None:
+        """Begin with the data."""
+        self.app.action_go("data")  # type: ignore[attr-defined]
+
+    def action_sample(self) -> None:
+        """Take the digits."""
+        folder = sample_data()
+        if folder is None:
+            self.notify("The sample data is not installed: clone the repository to have it.", severity="error")
+            return
+        self._draft.set("data", str(folder))
+        self.app.action_go("data")  # type: ignore[attr-defined]
+
+    def action_open(self) -> None:
+        """Look at a run."""
+        if run := self._current:
+            self.app.replay(run.folder)  # type: ignore[attr-defined]
+
+    def action_resume(self) -> None:
+        """Go on with a run."""
+        if run := self._current:
+            self.app.resume(run.folder)  # type: ignore[attr-defined]
+
+    def action_copy_config(self) -> None:
+        """Fill the screens with the settings of a run."""
+        run = self._current
+        if run is None:
+            return
+        try:
+            self._draft.load(run.settings)
+        except UserError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.app.action_go("recipe")  # type: ignore[attr-defined]
+
+
+def sparkline(values: tuple[float, ...], width: int = 12) -> str:
+    """Values as a row of bars, scaled to their own range; the last `width` of them."""
+    shown = values[-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    span = (high - low) or 1.0
+    return "".join(BARS[min(7, int(8 * (value - low) / span))] for value in shown)
+
+
+def ago(moment: float) -> str:
+    """How long ago, in one word and a number."""
+    seconds = max(0.0, time.time() - moment)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds / size:.0f} {unit} ago"
+    return "now"

@@ -1,0 +1,241 @@
+"""Step 5: watch and steer."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Footer, Static
+
+from tui_trainer.advice import advice
+from tui_trainer.commands import Abort, Checkpoint, Command, Pause, Resume, Set, Stop
+from tui_trainer.events import Evaluated, Event, Progress
+from tui_trainer.run_folder import RunFolder
+from tui_trainer.run_state import RunState, not_repeated
+from tui_trainer.text import display
+from tui_trainer.tui import usage
+from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.screens.dialogs import LiveEditScreen, TextScreen
+from tui_trainer.tui.trainer import Trainer
+from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.picture import Line
+from tui_trainer.tui.widgets.status import RunStatus, result_text, state_in_words
+from tui_trainer.tui.widgets.steps import StepBar
+
+METRICS = ("loss", "top1")
+
+
+class TrainScreen(Screen[None]):
+    """A run: state, progress, curves, advice, log. It stays when the run ends."""
+
+    BINDINGS = bindings(SCREENS["train"])
+
+    def __init__(self, draft: Draft) -> None:
+        super().__init__()
+        self._draft = draft
+        self._trainer: Trainer | None = None
+        self._preparing = ""
+        self._asked = ""  # what a key asked for and no event has confirmed yet
+        self._advise = True
+        self._said = False
+        self._sentence = ""  # what the crosshair reads
+        self._shown = 0
+        self.state = RunState()
+
+    def compose(self) -> ComposeResult:
+        """Status, charts side by side, advice, log."""
+        lines = Line(name="train"), Line(name="val", smooth=False)
+        yield StepBar("train")
+        yield RunStatus()
+        with Horizontal(id="charts"):
+            yield Chart("loss", lines, smoothing=0.6, id="loss")
+            yield Chart("top-1", lines, percent=True, smoothing=0.6, id="top1")
+        yield Static(id="advice")
+        with Vertical(id="below"):
+            yield Static(id="result")
+            yield Static(id="log")
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Keys are the screen's, so that both charts move together."""
+        self.query_one("#result").display = False
+        for chart in self.query(Chart):
+            chart.can_focus = False
+            chart.glyphs = getattr(self.app, "glyphs", "braille")
+
+    def follow(self, trainer: Trainer, history: RunFolder | None) -> None:
+        """Show this session from now on; `history` is the run that it goes on with."""
+        self._trainer, self._said, self._asked = trainer, False, ""
+        self.state = RunState()
+        if self.is_mounted:
+            self._clear()
+        if history is not None:
+            for event in not_repeated(history.read_events()):
+                self._take(event)
+
+    def _clear(self) -> None:
+        for chart in self.query(Chart):
+            chart.clear()
+        self.query_one("#result").display = False
+
+    def tell(self, text: str) -> None:
+        """What is being prepared. Called in the trainer's thread: it only keeps the text."""
+        self._preparing = text
+
+    def tick(self) -> None:
+        """Ten times a second: take in what has happened, draw it if the screen is shown."""
+        if self._trainer is None:
+            return
+        events = self._trainer.drain()
+        for event in events:
+            self._take(event)
+        if self.is_mounted and self.is_current:
+            self._draw()
+        if not self._trainer.running and not self._said:
+            self._end()
+
+    def _take(self, event: Event) -> None:
+        self.state.add(event)
+        if not isinstance(event, Progress):
+            self._asked = ""
+        if not self.is_mounted:
+            return
+        if isinstance(event, Progress) and event.part == "train":
+            x = event.epoch + event.batch / event.batches
+            for name in METRICS:
+                self._chart(name).append("train", x, event.metrics[f"batch_{name}"])
+        elif isinstance(event, Evaluated):
+            for name in METRICS:
+                self._chart(name).append("val", event.epoch + 1, event.metrics[f"val_{name}"])
+
+    def _chart(self, name: str) -> Chart:
+        return self.query_one(f"#{name}", Chart)
+
+    def _draw(self) -> None:
+        state, preparing = self.state, self._preparing if self.state.phase == "starting" else ""
+        words, style = state_in_words(state, self._asked or preparing)
+        self.query_one(StepBar).status(words, style)
+        self.query_one(RunStatus).show(state, usage.memory_megabytes(), usage.cpu_share())
+        for chart in self.query(Chart):
+            chart.flush()
+        self._draw_advice()
+        self._draw_log()
+
+    def _draw_log(self) -> None:
+        box = self.query_one("#log", Static)
+        lines = list(self.state.log)[-max(1, box.size.height) :]
+        styles = {"good": "$text-success", "warning": "$text-warning"}
+        parts = [(f"{display(line.text, 300)}\n", styles.get(line.level, "$text-muted")) for line in lines]
+        box.update(Content.assemble(*parts), layout=False)
+
+    def _end(self) -> None:
+        """The run is over: the screen stays and turns into its result."""
+        assert self._trainer is not None
+        self._said = True
+        if self._trainer.error and not self.state.ended:
+            self.state.phase = self.state.outcome = "failed"
+            self.state.message = self._trainer.error
+        folder = self._trainer.session.folder
+        result = self.query_one("#result", Static)
+        result.display = True
+        result.update(result_text(self.state, str(folder.path) if folder else ""))
+        self._draw()
+
+    def on_screen_resume(self) -> None:
+        """Draw at once what happened behind other screens."""
+        if self._trainer is not None:
+            self._draw()
+        else:
+            self.query_one(StepBar).status("nothing is training: ctrl+r starts", "$text-muted")
+
+    def _send(self, command: Command, asked: str) -> None:
+        if self._trainer is None or not self._trainer.running:
+            self.notify("Nothing is training: ctrl+r starts a run.", markup=False)
+            return
+        self._trainer.send(command)
+        self._asked = asked
+
+    def action_pause(self) -> None:
+        """Pause, or go on."""
+        if self.state.phase == "paused":
+            self._send(Resume(), "resuming ...")
+        else:
+            self._send(Pause(), "pausing ...")
+
+    def action_stop(self) -> None:
+        """Save and end."""
+        self._send(Stop(), "stopping ...")
+
+    def action_abort(self) -> None:
+        """End now."""
+        self._send(Abort(), "aborting ...")
+
+    def action_checkpoint(self) -> None:
+        """Save now."""
+        self._send(Checkpoint(), "saving ...")
+
+    def action_edit(self) -> None:
+        """Change a setting of the running loop."""
+
+        def sent(command: Set | None) -> None:
+            if command is not None:
+                self._send(command, "changing ...")
+
+        self.app.push_screen(LiveEditScreen(), sent)
+
+    def action_log(self) -> None:
+        """The whole log."""
+        text = "\n".join(display(line.text, 1000) for line in self.state.log)
+        self.app.push_screen(TextScreen("Log", text or "Nothing has happened yet."))
+
+    def action_advice(self) -> None:
+        """Show or hide the line of advice."""
+        self._advise = not self._advise
+
+    def action_metric(self) -> None:
+        """Both charts, the loss alone, top-1 alone."""
+        self._shown = (self._shown + 1) % 3
+        for number, chart in enumerate(self.query(Chart), 1):
+            chart.display = self._shown in (0, number)
+
+    def action_log_scale(self) -> None:
+        """Linear or logarithmic loss."""
+        self._chart("loss").toggle_log()
+
+    def action_smooth(self, steps: int) -> None:
+        """Average over more or fewer samples."""
+        for chart in self.query(Chart):
+            chart.smoother(steps)
+
+    def action_crosshair(self, columns: int) -> None:
+        """Move it in both charts, and read out what stands there."""
+        for chart in self.query(Chart):
+            chart.move_crosshair(columns)
+        self._read_out()
+
+    def action_clear(self) -> None:
+        """Take it away."""
+        for chart in self.query(Chart):
+            chart.clear_crosshair()
+        self._read_out()
+
+    def action_zoom(self, steps: int) -> None:
+        """Fewer or more epochs; the view stays where it is."""
+        for chart in self.query(Chart):
+            (chart.zoom_in if steps > 0 else chart.zoom_out)()
+
+    def action_follow(self) -> None:
+        """The whole run, live."""
+        for chart in self.query(Chart):
+            chart.follow()
+
+    def _read_out(self) -> None:
+        self._sentence = next((text for chart in self.query(Chart) if (text := chart.sentence())), "")
+        self._draw_advice()
+
+    def _draw_advice(self) -> None:
+        text = self._sentence or (advice(self.state) if self._advise else "")
+        style = "$text" if self._sentence else "$text-warning"
+        self.query_one("#advice", Static).update(Content.styled(text, style), layout=False)

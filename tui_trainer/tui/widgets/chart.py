@@ -1,0 +1,294 @@
+"""A live line chart: several series over one axis of epochs, drawn only where something changed."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.binding import Binding, BindingType
+from textual.geometry import Region
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from tui_trainer.text import display
+from tui_trainer.tui.widgets.picture import COLOURS, Line, Look, Picture, Run, fit_view, notice, whole
+from tui_trainer.tui.widgets.raster import View
+from tui_trainer.tui.widgets.series import LADDER, Series, describe
+
+
+class Chart(Widget, can_focus=True):
+    """A line chart in epochs.
+
+    Appending draws nothing: `flush` draws what has changed, and is cheap when nothing has.
+    """
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "chart--title",
+        "chart--axis",
+        "chart--notice",
+        "chart--crosshair",
+        "chart--ghost",
+        *(f"chart--line-{colour}" for colour in range(1, COLOURS + 1)),
+        *(f"chart--band-{colour}" for colour in range(1, COLOURS + 1)),
+    }
+
+    DEFAULT_CSS = """
+    Chart {
+        width: 1fr; height: 1fr;
+        & > .chart--title { text-style: bold; }
+        &:focus > .chart--title { text-style: bold reverse; }
+        & > .chart--axis, & > .chart--notice { color: $text-muted; }
+        & > .chart--crosshair { color: $foreground; }
+        & > .chart--ghost { color: $foreground; text-style: dim; }
+        & > .chart--line-1 { color: $text-primary; }
+        & > .chart--line-2 { color: $text-warning; }
+        & > .chart--line-3 { color: $text-success; }
+        & > .chart--line-4 { color: $text-error; }
+        & > .chart--band-1 { color: $text-primary; text-style: dim; }
+        & > .chart--band-2 { color: $text-warning; text-style: dim; }
+        & > .chart--band-3 { color: $text-success; text-style: dim; }
+        & > .chart--band-4 { color: $text-error; text-style: dim; }
+    }
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("left", "move_crosshair(-1)", "Back", show=False, tooltip="Crosshair to the sample before"),
+        Binding("right", "move_crosshair(1)", "On", show=False, tooltip="Crosshair to the next sample"),
+        Binding("shift+left", "move_crosshair(-10)", "Far back", show=False, tooltip="Ten columns back"),
+        Binding("shift+right", "move_crosshair(10)", "Far on", show=False, tooltip="Ten columns on"),
+        Binding("escape", "clear_crosshair", "No crosshair", show=False, tooltip="Remove the crosshair"),
+        Binding("z", "zoom_in", "Zoom in", show=False, tooltip="Half the epochs, around the crosshair"),
+        Binding("Z", "zoom_out", "Zoom out", show=False, tooltip="Twice the epochs"),
+        Binding("end", "follow", "Follow live", show=False, tooltip="Show the whole run and follow it"),
+        Binding("y", "toggle_log", "Log scale", show=False, tooltip="Logarithmic or linear y axis"),
+        Binding("plus", "smoother(1)", "Smoother", show=False, tooltip="Average over more samples"),
+        Binding("minus", "smoother(-1)", "Rougher", show=False, tooltip="Average over fewer samples"),
+    ]
+
+    glyphs = reactive("braille", init=False)  # braille, half or ascii
+
+    @dataclass
+    class CrosshairMoved(Message):
+        """The crosshair moved, or what stands at it changed."""
+
+        chart: Chart
+        x: float | None  # epochs; None: there is no crosshair
+        text: str  # the sentence for x, "" without crosshair
+
+        @property
+        def control(self) -> Chart:
+            """The chart, for the selectors of `on`."""
+            return self.chart
+
+    def __init__(
+        self,
+        title: str,
+        lines: Sequence[Line] = (),
+        *,
+        percent: bool = False,
+        log: bool = False,
+        smoothing: float = 0.0,
+        glyphs: str = "braille",
+        id: str | None = None,  # noqa: A002 - as in every widget
+        classes: str | None = None,
+    ) -> None:
+        super().__init__(id=id, classes=classes)
+        self.set_reactive(Chart.glyphs, glyphs)
+        level = LADDER.index(smoothing)
+        self._look = Look(title=display(title), percent=percent, log=log, level=level)
+        self._lines = {line.name: line for line in lines}
+        self._series = {line.name: Series() for line in lines}
+        self._changed = False  # since the last flush
+        self._view: View | None = None  # last shown; None: the y axis may jump
+        self._picture: Picture | None = None  # None: all is to be drawn anew
+        self._strips: list[Strip | None] = []
+        self._found: dict[str, Style] = {}  # a refresh empties the widget's own cache
+
+    def append(self, name: str, x: float, y: float) -> None:
+        """Take one sample at epoch x. A new name gets a line of its own."""
+        if name not in self._series:
+            self.set_series(Line(name=name))
+        self._series[name].append(x, y)
+        self._changed = True
+
+    def extend(self, name: str, points: Iterable[tuple[float, float]]) -> None:
+        """Take samples (epoch, value) in order."""
+        for x, y in points:
+            self.append(name, x, y)
+
+    def set_series(self, line: Line, points: Iterable[tuple[float, float]] = ()) -> None:
+        """Put `points` in the place of all that the line of that name had."""
+        self._lines[line.name], self._series[line.name] = line, Series()
+        self.extend(line.name, points)
+        self._view = None
+        self._redraw()
+
+    def clear(self) -> None:
+        """Forget all samples; the lines stay in the legend."""
+        self._series = {name: Series() for name in self._lines}
+        self.clear_crosshair()
+        self.follow()
+
+    def flush(self) -> None:
+        """Draw what has changed since the last call."""
+        picture = self._picture
+        if picture is None or not self._changed:
+            return
+        self._changed = False
+        if picture.notice or (self._look.window is None and self._fit() != picture.frame.view):
+            self._redraw()
+            return
+        rows = picture.amend()
+        for row in rows:
+            self._strips[row] = None
+        regions = [Region(first, row, last - first + 1, 1) for row, (first, last) in rows.items()]
+        header = self._strip(picture.header(self._look))
+        if header != self._strips[0]:
+            self._strips[0] = header
+            regions.append(Region(0, 0, self.size.width, 1))
+        if regions:
+            self.refresh(*regions)
+
+    def toggle_log(self) -> None:
+        """Change between a logarithmic and a linear y axis."""
+        self._see(replace(self._look, log=not self._look.log))
+
+    def smoother(self, steps: int) -> None:
+        """Go up (or down) the ladder of smoothing factors."""
+        level = max(0, min(len(LADDER) - 1, self._look.level + steps))
+        self._see(replace(self._look, level=level))
+        self._tell()
+
+    def zoom_in(self) -> None:
+        """Show half the epochs, around the crosshair or at the end, and stop following."""
+        extent = whole(self._series.values())
+        if extent is None:
+            return
+        left, right = self._look.window or extent
+        held = max(bisect_right(s.last_x, right) - bisect_left(s.last_x, left) for s in self._series.values())
+        if held < 4:  # there is nothing more to see
+            return
+        quarter, middle = (right - left) / 4, self._look.crosshair
+        self._show(right - quarter if middle is None else middle, quarter, extent)
+
+    def zoom_out(self) -> None:
+        """Show twice the epochs; past the whole run, follow it again."""
+        extent = whole(self._series.values())
+        if self._look.window and extent:
+            left, right = self._look.window
+            self._show((left + right) / 2, right - left, extent)
+
+    def follow(self) -> None:
+        """Show the whole run, and grow with it."""
+        self._see(replace(self._look, window=None))
+
+    def move_crosshair(self, columns: int) -> None:
+        """Move the crosshair by at least that many columns, on to a sample."""
+        picture = self._picture or self._build()
+        x = picture.sample(self._look.crosshair, columns)
+        if x is not None:
+            self._cross(x)
+
+    def clear_crosshair(self) -> None:
+        """Remove the crosshair."""
+        if self._look.crosshair is not None:
+            self._cross(None)
+
+    def sentence(self) -> str:
+        """What the chart shows at the crosshair, or at the end where there is none."""
+        extent = whole(self._series.values())
+        if extent is None:
+            return notice(list(self._series.values()), self._look)
+        x = extent[1] if self._look.crosshair is None else self._look.crosshair
+        order = sorted(self._lines.values(), key=lambda line: line.ghost)
+        lines = [(line.name, self._series[line.name], self._look.level_of(line)) for line in order]
+        return describe(x, lines, percent=self._look.percent)
+
+    action_move_crosshair = move_crosshair
+    action_clear_crosshair = clear_crosshair
+    action_zoom_in = zoom_in
+    action_zoom_out = zoom_out
+    action_follow = follow
+    action_toggle_log = toggle_log
+    action_smoother = smoother
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Leave the escape key to others where there is no crosshair."""
+        return self._look.crosshair is not None if action == "clear_crosshair" else True
+
+    def notify_style_update(self) -> None:
+        """Take the colours of a new theme."""
+        super().notify_style_update()
+        self._found.clear()
+        self._strips = [None] * len(self._strips)
+
+    def watch_glyphs(self) -> None:
+        """Draw with the other characters."""
+        self._redraw()
+
+    def render_line(self, y: int) -> Strip:
+        """One row of the chart: header, plot, axis, or epochs."""
+        picture = self._picture
+        if picture is None or (picture.width, picture.height) != self.size:
+            picture = self._build()
+        strip = self._strips[y]
+        if strip is None:
+            runs = picture.row(y, self._look) if y else picture.header(self._look)
+            strip = self._strips[y] = self._strip(runs)
+        return strip
+
+    def _strip(self, runs: Sequence[Run]) -> Strip:
+        return Strip([Segment(text, self._style(name)) for text, name in runs]).adjust_cell_length(self.size.width)
+
+    def _style(self, name: str) -> Style | None:
+        """The style of a component class."""
+        if name and name not in self._found:
+            self._found[name] = self.get_component_rich_style(name)
+        return self._found.get(name)
+
+    def _fit(self) -> View:
+        return fit_view(list(self._series.values()), self._look, self._view)
+
+    def _build(self) -> Picture:
+        """Lay the chart out for its size, and draw all of it."""
+        width, height = max(1, self.size.width), max(1, self.size.height)
+        self._view = self._fit()
+        self._strips = [None] * height
+        self._picture = Picture(self._lines, self._series, self._look, self._view, self.glyphs, width, height)
+        self._changed = False
+        return self._picture
+
+    def _redraw(self) -> None:
+        self._picture = None
+        self.refresh()
+
+    def _see(self, look: Look) -> None:
+        """Draw all anew, as `look` says."""
+        self._look, self._view = look, None
+        self._redraw()
+
+    def _show(self, middle: float, reach: float, extent: tuple[float, float]) -> None:
+        """Show the epochs within `reach` of `middle`, moved so as to lie in the run."""
+        first, last = extent
+        if 2 * reach >= last - first:
+            self.follow()
+        elif reach > 0:
+            left = max(first, min(middle - reach, last - 2 * reach))
+            self._see(replace(self._look, window=(left, left + 2 * reach)))
+
+    def _cross(self, x: float | None) -> None:
+        """Put the crosshair at epoch x."""
+        self._look = replace(self._look, crosshair=x)
+        self._strips = [None] * len(self._strips)
+        self.refresh()
+        self._tell()
+
+    def _tell(self) -> None:
+        x = self._look.crosshair
+        self.post_message(self.CrosshairMoved(self, x, "" if x is None else self.sentence()))

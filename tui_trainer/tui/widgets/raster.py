@@ -1,0 +1,279 @@
+"""Lines as dots, dots as character cells, and the labels of axes.
+
+Letters: x in epochs, y a value; c and r are the column and row of a dot, r = 0 on top.
+A cell holds `across` x `down` dots. In a cell that two layers reach, the later one is shown
+alone, since a cell has one colour.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tui_trainer.tui.widgets.series import Series, log_marks, round_step
+
+_FAR = 1e6  # dots; what lies farther out is drawn as if it were there
+
+
+@dataclass(frozen=True, kw_only=True)
+class Glyphs:
+    """How one kind of terminal shows dots and axes."""
+
+    bits: tuple[tuple[int, ...], ...]  # the bit of a dot, by its column and row in the cell
+    cells: str  # the character by the sum of bits; "" where a layer's own mark is shown
+    side: str = "│"  # the left axis and the crosshair
+    tick: str = "┤"  # the left axis at a label
+    floor: str = "─"  # the lower axis
+    corner: str = "└"  # where both axes meet
+    foot: str = "┬"  # the lower axis at a label
+    times: str = "×"  # before the factor of a zoom
+    cut: str = "…"  # after a text that was too long
+
+
+GLYPHS = {
+    "braille": Glyphs(
+        bits=((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80)),
+        cells=" " + "".join(chr(0x2800 + mask) for mask in range(1, 256)),
+    ),
+    "half": Glyphs(bits=((1, 2),), cells=" ▀▄█"),
+    "ascii": Glyphs(bits=((1,),), cells="", side="|", tick="+", floor="-", corner="+", foot="+", times="x", cut="~"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """The part of the plane that is shown. With `log`, `bottom` and `top` are powers of ten."""
+
+    left: float  # epochs
+    right: float  # epochs
+    bottom: float
+    top: float
+    log: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One thing to draw: a series' average of a smoothing level, or its raw range (level None)."""
+
+    series: Series
+    level: int | None = None
+    mark: str  # the character for it where cells have no dots
+    name: str = ""  # its word in a legend, if it has one
+
+
+class Frame:
+    """Where points lie in a view of `across` x `down` dots."""
+
+    def __init__(self, view: View, across: int, down: int) -> None:
+        self.view, self.across, self.down = view, across, down
+        self._per_x = (across - 1) / (view.right - view.left)
+        self._per_y = (down - 1) / (view.top - view.bottom)
+
+    def column(self, x: float) -> int:
+        """The dot column of x, which may lie outside."""
+        return math.floor(max(-_FAR, min(_FAR, (x - self.view.left) * self._per_x)) + 0.5)
+
+    def row(self, y: float) -> int:
+        """The dot row of y, which may lie outside; below the last row if y has no logarithm."""
+        if self.view.log:
+            if y <= 0.0:
+                return self.down
+            y = math.log10(y)
+        return math.floor(max(-_FAR, min(_FAR, (self.view.top - y) * self._per_y)) + 0.5)
+
+
+class Trace:
+    """One layer's dots: in each dot column the rows from `top` to `bottom` (top > bottom: none)."""
+
+    def __init__(self, across: int, down: int) -> None:
+        self.top, self.bottom = [down] * across, [-1] * across
+        self._across, self._down = across, down
+        self._first = 0  # columns before it are not touched
+
+    def draw(self, layer: Layer, frame: Frame, first: int) -> None:
+        """Draw the dot columns from `first` on anew."""
+        self._first = first
+        self.top[first:] = [self._down] * (self._across - first)
+        self.bottom[first:] = [-1] * (self._across - first)
+        if layer.level is None or layer.level == 0:
+            self._draw_range(layer.series, frame)
+        else:
+            self._draw_average(layer.series, layer.level, frame)
+
+    def _draw_average(self, series: Series, level: int, frame: Frame) -> None:
+        before: tuple[int, int] | None = None
+        for c, start, stop in _groups(series, frame, self._first):
+            values = series.smooth[level][start:stop]
+            if min(series.low[start:stop]) == math.inf or (frame.view.log and max(values) <= 0.0):
+                before = None
+                continue
+            self._mark(c, frame.row(max(values)), frame.row(min(values)))
+            if before:
+                self._join(*before, c, frame.row(values[0]))
+            before = c, frame.row(values[-1])
+
+    def _draw_range(self, series: Series, frame: Frame) -> None:
+        before: tuple[int, int] | None = None
+        lows = series.positive if frame.view.log else series.low
+        for c, start, stop in _groups(series, frame, self._first):
+            low, high = min(lows[start:stop]), max(series.high[start:stop])
+            if low > high:
+                before = None
+                continue
+            top, bottom = frame.row(high), frame.row(low)
+            self._mark(c, top, bottom)
+            begin = frame.column(series.first_x[start])
+            if begin < c:  # zoomed in so far that one slot covers several columns
+                if lows[start] > series.high[start]:
+                    before, begin = None, c
+                else:
+                    top, bottom = frame.row(series.high[start]), frame.row(lows[start])
+                    self._fill(begin, c, top, bottom)
+            if before:  # the nearest that the next sample can be to the last one
+                self._join(*before, begin, min(max(before[1], top), bottom))
+            before = c, frame.row(series.smooth[0][stop - 1])
+
+    def _mark(self, c: int, top: int, bottom: int) -> None:
+        if self._first <= c < self._across:
+            self.top[c] = min(self.top[c], max(top, 0))
+            self.bottom[c] = max(self.bottom[c], min(bottom, self._down - 1))
+
+    def _fill(self, first: int, last: int, top: int, bottom: int) -> None:
+        for c in range(max(first, self._first), min(last, self._across - 1) + 1):
+            self._mark(c, top, bottom)
+
+    def _join(self, c0: int, r0: int, c1: int, r1: int) -> None:
+        """A straight line; each column takes the rows that it crosses within the column's width."""
+        if c1 <= c0:
+            self._mark(c1, min(r0, r1), max(r0, r1))
+            return
+        slope = (r1 - r0) / (c1 - c0)
+        for c in range(max(c0, self._first), min(c1, self._across - 1) + 1):
+            start = math.floor(r0 + slope * (max(c - 0.5, c0) - c0) + 0.5)
+            stop = math.floor(r0 + slope * (min(c + 0.5, c1) - c0) + 0.5)
+            if start != stop and c > c0:  # that row is in the column before
+                start += 1 if slope > 0 else -1
+            self._mark(c, min(start, stop), max(start, stop))
+
+
+def _groups(series: Series, frame: Frame, first: int) -> Iterator[tuple[int, int, int]]:
+    """Slots by dot column (c, start, stop), from the last column before `first` to one outside."""
+    xs, column = series.last_x, frame.column
+    start = bisect_left(xs, first, key=column)
+    if start:
+        start = bisect_left(xs, column(xs[start - 1]), key=column)
+    while start < len(xs):
+        c, stop = column(xs[start]), start + 1
+        if stop < len(xs) and column(xs[stop]) == c:
+            stop = bisect_right(xs, c, stop, key=column)
+        yield c, start, stop
+        if c >= frame.across:
+            return
+        start = stop
+
+
+class Canvas:
+    """`columns` x `rows` cells. `text` and `owner` say by row and column what stands there.
+
+    The owner is an index into the layers, -1 where nothing is.
+    """
+
+    def __init__(self, columns: int, rows: int, glyphs: Glyphs) -> None:
+        self.columns, self.rows, self.glyphs = columns, rows, glyphs
+        self.cell_across, self.cell_down = len(glyphs.bits), len(glyphs.bits[0])
+        self.across, self.down = columns * self.cell_across, rows * self.cell_down
+        self.text = [[" "] * columns for _ in range(rows)]
+        self.owner = [[-1] * columns for _ in range(rows)]
+        self._traces: list[Trace] = []
+        self._empty = [True] * columns
+
+    def draw(self, layers: Sequence[Layer], frame: Frame, first: int = 0) -> dict[int, tuple[int, int]]:
+        """Draw `layers`, later ones on top, from dot column `first` on (0 if the layers are others).
+
+        Gives the rows that changed, each with its first and last changed column.
+        """
+        if len(self._traces) != len(layers):
+            self._traces = [Trace(self.across, self.down) for _ in layers]
+        for trace, layer in zip(self._traces, layers, strict=True):
+            trace.draw(layer, frame, first)
+        changed: dict[int, tuple[int, int]] = {}
+        for column in range(first // self.cell_across, self.columns):
+            for row in self._compose(column, layers):
+                changed[row] = changed.get(row, (column, column))[0], column
+        return changed
+
+    def _compose(self, column: int, layers: Sequence[Layer]) -> list[int]:
+        """Put one column of cells together. Gives the rows that changed."""
+        begin = column * self.cell_across
+        dots = range(begin, begin + self.cell_across)
+        empty = all(trace.top[c] > trace.bottom[c] for trace in self._traces for c in dots)
+        if empty and self._empty[column]:
+            return []
+        self._empty[column] = empty
+        owners, masks = [-1] * self.rows, [0] * self.rows
+        for index, trace in enumerate(self._traces):
+            for c in dots:
+                self._stack(trace.top[c], trace.bottom[c], self.glyphs.bits[c - begin], index, owners, masks)
+        return [row for row in range(self.rows) if self._set(row, column, owners[row], masks[row], layers)]
+
+    def _stack(
+        self, top: int, bottom: int, bits: tuple[int, ...], index: int, owners: list[int], masks: list[int]
+    ) -> None:
+        """Add the dots `top` to `bottom` of one dot column, over the layers below."""
+        down = self.cell_down
+        for row in range(top // down, bottom // down + 1) if top <= bottom else ():
+            if owners[row] != index:
+                owners[row], masks[row] = index, 0
+            begin = row * down
+            masks[row] |= sum(bits[max(top - begin, 0) : bottom - begin + 1])
+
+    def _set(self, row: int, column: int, owner: int, mask: int, layers: Sequence[Layer]) -> bool:
+        """Write one cell. Says whether it changed."""
+        drawn = self.glyphs.cells[mask] if self.glyphs.cells else layers[owner].mark
+        text = drawn if owner >= 0 else " "
+        if self.owner[row][column] == owner and self.text[row][column] == text:
+            return False
+        self.owner[row][column], self.text[row][column] = owner, text
+        return True
+
+
+def ticks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` (2 or more) multiples of a round step within `low`..`high`, else both ends."""
+    step = round_step((high - low) / (most - 1))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [k * step for k in range(first, last + 1)] if last > first else [low, high]
+
+
+def log_ticks(low: float, high: float, most: int) -> list[float]:
+    """At most `most` logarithms of round values within `low`..`high` (powers of ten)."""
+    marks = sorted({u for k in range(math.floor(low), math.ceil(high) + 1) for u in log_marks(k)})
+    inside = [u for u in marks if low - 1e-9 <= u <= high + 1e-9]
+    decades = [u for u in inside if u == round(u)]
+    chosen = inside if len(inside) <= most or len(decades) < 2 else decades
+    return chosen[:: math.ceil(len(chosen) / most)]
+
+
+def tick_labels(values: Sequence[float], *, log: bool, percent: bool) -> list[str]:
+    """Texts for the values of `ticks` (all with the same decimals), or of `log_ticks` if `log`."""
+    scale, unit = (100.0, " %") if percent else (1.0, "")
+    if log:
+        return [_short(10.0**u * scale) + unit for u in values]
+    shown = [value * scale for value in values]
+    step = math.floor(math.log10(shown[1] - shown[0]) + 1e-9)  # as a power of ten
+    largest = math.floor(math.log10(max(map(abs, shown))))
+    if step < -4 or largest >= 5:
+        return [_scientific(value, max(0, largest - step)) + unit for value in shown]
+    return [f"{value:.{max(0, -step)}f}{unit}" for value in shown]
+
+
+def _short(value: float) -> str:
+    return f"{value:.6g}" if 1e-3 <= value < 1e5 else _scientific(value, 0)
+
+
+def _scientific(value: float, digits: int) -> str:
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.{digits}e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
