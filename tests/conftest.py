@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+os.environ["OMP_NUM_THREADS"] = "1"  # also of other processes; many threads on small tensors are slow, and slow others
+
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS = ROOT / "sample_data" / "digits"
 PATIENCE = 60.0  # seconds after which something that should have happened has not
@@ -212,12 +214,6 @@ class Script:
         assert self.waits < 100, "nobody resumes this run"
 
 
-@pytest.fixture
-def script() -> type[Script]:
-    """Commands by look."""
-    return Script
-
-
 # What a run left behind -----------------------------------------------------------------------------------------------
 
 
@@ -238,22 +234,6 @@ def metrics_but_seconds(metrics: Path) -> list[dict[str, str]]:
 def kinds(records: Sequence[Any]) -> list[str]:
     """The kinds of events, or of their records."""
     return [record["kind"] if isinstance(record, dict) else record.kind for record in records]
-
-
-@dataclass
-class Same:
-    """How two runs are compared; handed out as a fixture because test files cannot import this one."""
-
-    lines_but_times = staticmethod(lines_but_times)
-    metrics_but_seconds = staticmethod(metrics_but_seconds)
-    kinds = staticmethod(kinds)
-    copy_digits = staticmethod(copy_digits)
-
-
-@pytest.fixture(scope="session")
-def the() -> Same:
-    """Functions over what a run left behind."""
-    return Same()
 
 
 # Other processes ------------------------------------------------------------------------------------------------------

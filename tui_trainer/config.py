@@ -98,9 +98,18 @@ class LoaderConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """The network."""
+    """The network, and what it starts from."""
 
     model: str = setting("lenet", "lenet, or a classification model of torchvision by its name.", metavar="NAME")
+    pretrained: str = setting(
+        "", "Weight file or run folder to start from; imagenet: torchvision's weights.", metavar="FILE"
+    )
+    include_layers: tuple[str, ...] = setting((), "Layers to load; empty: all that fit.", metavar="NAME,...")
+    exclude_layers: tuple[str, ...] = setting((), "Layers to leave out, such as fc1 or layer4.*.", metavar="NAME,...")
+    rename_layers: tuple[str, ...] = setting((), "Other names for the file's layers.", metavar="OLD=NEW,...")
+    freeze: tuple[str, ...] = setting(
+        (), "Layers that stay as they are; loaded: what was loaded; backbone: all but the last.", metavar="NAME,..."
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from tui_trainer.text import display
 MAY_CHANGE = {
     "epochs", "lr", "patience", "min_delta", "num_workers", "prefetch_factor", "persistent_workers", "timeout",
     "pin_memory", "device", "threads", "deterministic", "keep_checkpoints", "output_dir", "name", "resume", "max_bad",
-    "val_fraction", "normalize",
+    "val_fraction", "normalize", "pretrained",
 }  # fmt: skip
 
 

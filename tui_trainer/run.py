@@ -33,6 +33,7 @@ from tui_trainer.models import catalog
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
+from tui_trainer.start_weights import IMAGENET, Started, go_on_from, start_from
 from tui_trainer.text import display
 
 NO_MEMORY = re.compile("not enough memory|can't allocate memory")  # what torch says of the CPU's
@@ -126,8 +127,13 @@ def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> 
     tell("measuring the images")
     data = batches.build_batches(choices.config, index, _spec(choices.config), needs_two=needs_two, context=context)
     choose_rest(choices, data)
-    job = _job(choices.config, data, device)
-    news = [*choices.events(), *(Warned(topic="data", message=text) for text in index.warnings)]
+    torch.manual_seed(config.recipe.seed)
+    model = _model(choices.config, data)
+    start = (
+        go_on_from(model, saved.state["frozen"]) if saved else start_from(model, choices.config, index.classes, tell)
+    )
+    job = _job(choices.config, data, model.to(device), start)
+    news = [*choices.events(), *start.news, *(Warned(topic="data", message=text) for text in index.warnings)]
     if saved:
         saved.restore(job)
         news = saved.news
@@ -137,6 +143,8 @@ def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> 
     try:
         write_whole(folder.config, configuration.to_toml(repeatable(choices.config)).encode())
         write_split(index, folder.split)
+        if start.plan:
+            folder.weights.write_text(start.plan, "utf-8")
     except OSError as error:
         lock.release()
         raise in_words(error, config) or error from error
@@ -157,15 +165,20 @@ def _spec(config: Config) -> Spec:
 def repeatable(config: Config) -> Config:
     """What `tui-trainer -c config.toml` needs to repeat the run from anywhere, in a folder of its own."""
     paths = {"data": config.data.data, "val_data": config.data.val_data}
+    if config.model.pretrained != IMAGENET:
+        paths["pretrained"] = config.model.pretrained
     absolute = {name: str(Path(path).expanduser().absolute()) if path else "" for name, path in paths.items()}
     return config.replace(**absolute, output_dir="", name="", resume="")
 
 
-def _job(config: Config, data: Data, device: torch.device) -> Job:
-    recipe, index, spec = config.recipe, data.index, data.spec
-    torch.manual_seed(recipe.seed)
-    size = {"num_classes": len(index.classes), "channels": spec.channels, "image_size": spec.image_size}
-    model = catalog.build(config.model.model, **size).to(device)
+def _model(config: Config, data: Data) -> nn.Module:
+    size = {"channels": data.spec.channels, "image_size": data.spec.image_size}
+    return catalog.build(config.model.model, num_classes=len(data.index.classes), **size)
+
+
+def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
+    recipe, index = config.recipe, data.index
+    device = next(model.parameters()).device
     normalize = Normalize(data.mean, data.std, device)
 
     def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
@@ -174,7 +187,7 @@ def _job(config: Config, data: Data, device: torch.device) -> Job:
 
     optimizer = build_optimizer(
         recipe.optimizer,
-        model.parameters(),
+        [parameter for parameter in model.parameters() if parameter.requires_grad],
         lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
@@ -199,10 +212,12 @@ def _job(config: Config, data: Data, device: torch.device) -> Job:
         log_every=config.run.log_every,
         keep_checkpoints=config.run.keep_checkpoints,
         model_name=config.model.model,
+        frozen=tuple(model.get_submodule(name) for name in start.frozen),
         weights_metadata=describe(config, index.classes),
         checkpoint_extra={
             "fingerprint": index.fingerprint(),
             "config": {name: list(v) if isinstance(v, tuple) else v for name, v in repeatable(config).values().items()},
+            "frozen": list(start.frozen),
             "torch": str(torch.__version__),
             "threads": torch.get_num_threads(),
         },

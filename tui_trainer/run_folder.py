@@ -52,6 +52,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def weights(self) -> Path:
+        """Which layers were loaded from which file, if any were."""
+        return self.path / "weights.json"
+
+    @property
     def split(self) -> Path:
         """path, target, part of every sample."""
         return self.path / "split.csv"

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 MAX_PIXELS = 100_000_000  # a 10 KB JPEG can claim 10^9 pixels and take 6 GB
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MAX_PIXELS))  # read once, at the import of cv2
-os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")
+os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what is wrong with a file is told once, by whoever reads it
 
 import cv2  # noqa: E402
 
@@ -45,9 +45,10 @@ def read_file(path: bytes) -> bytes:
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise BadImageError("not a regular file")
         with open(descriptor, "rb") as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise BadImageError("not a regular file")
             return file.read()
     except OSError as error:
         raise BadImageError(error.strerror or "cannot be read") from None

@@ -101,8 +101,8 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
     for folder in (train_folder, *(folder for _, folder in given)):
         require_folder(folder)
     found = _scan_classes(train_folder, root)
-    warnings = list(found.warnings)
     classes = _require_classes(found, train_folder)
+    warnings = list(found.warnings)
     index = _index(root, classes, [(name, found.names[name], TRAIN) for name in classes])
     if not given:
         index, lonely = _split(index, val_fraction, seed)

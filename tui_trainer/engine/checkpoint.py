@@ -15,7 +15,6 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -87,7 +86,7 @@ def load_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any]:
     for step in _steps(folder):
         try:
             return _load(folder, step)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError, UnpicklingError) as error:
+        except Exception as error:  # an unpickler meets damage with IndexError, struct.error and many more
             damaged = display(folder / f"step-{step}.pt")
             warn(f"Checkpoint {damaged} is damaged ({display(error)}): trying the one before.")
     raise WeightsError(f"There is no whole checkpoint in {display(folder)}: nothing to go on from.")

@@ -103,6 +103,7 @@ class Job:
     keep_checkpoints: int = 2
     checkpoints: Path | None = None
     model_name: str = ""
+    frozen: tuple[nn.Module, ...] = ()
     weights_metadata: Mapping[str, str] = field(default_factory=dict)
     checkpoint_extra: Mapping[str, Any] = field(default_factory=dict)
     state: State = field(default_factory=State)
@@ -123,6 +124,8 @@ class Job:
     def train_batches(self) -> Iterator[Batch]:
         """What is left of this epoch, in training mode."""
         self.model.train()
+        for module in self.frozen:
+            module.eval()  # without gradients alone, BatchNorm statistics would still move
         self.pace.begin(self.sums.read()[2])
         yield from self.pace.waiting(self.train_loader.epoch(self.state.epoch, self.state.batch))
 

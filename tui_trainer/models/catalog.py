@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -112,9 +112,16 @@ class _Numbers(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
+@contextlib.contextmanager
+def without_memory(name: str) -> Iterator[None]:
+    """What is built here of the model `name` has shapes only: torch's meta device."""
+    with torch.device("meta"), _Numbers() if name.startswith("regnet_") else contextlib.nullcontext():
+        yield
+
+
 def _runs(name: str, image_size: int, *, batch: int, num_classes: int, channels: int) -> bool:
     try:
-        with torch.device("meta"), _Numbers() if name.startswith("regnet_") else contextlib.nullcontext():
+        with without_memory(name):
             model = build(name, num_classes=num_classes, channels=channels, image_size=image_size).train()
             outputs = model(torch.empty(batch, channels, image_size, image_size))
         return tuple(outputs.shape) == (batch, num_classes)

@@ -69,7 +69,7 @@ class TrainerApp(App[int]):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
                 asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
         if self._warm_up is not None:
-            self.call_after_refresh(threading.Thread(target=self._warm_up, daemon=True).start)
+            self.call_after_refresh(threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start)
 
     @property
     def training(self) -> bool:

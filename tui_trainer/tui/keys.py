@@ -51,7 +51,13 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("r", "redraw", "Redraw", "another draw of sample images, augmented as in training"),
     ),
     "loader": (Key("m", "measure", "Measure", "images per second for each number of workers"),),
-    "weights": (Key("slash", "search", "Search", "find a model by a part of its name"),),
+    "weights": (
+        Key("m", "search", "Model", "choose a model by a part of its name"),
+        Key("space", "tick", "Load?", "load the layer under the cursor, or leave it out"),
+        Key("f", "freeze", "Freeze", "freeze the layer under the cursor, or let it train"),
+        Key("slash", "filter", "Filter", "show only some layers"),
+        Key("a", "all", "All", "load whatever fits", show=False),
+    ),
     "recipe": (
         Key("v", "command", "Command", "the command line and the TOML file for these settings"),
         Key("d", "dry_run", "Dry step", "one step to know time and memory"),

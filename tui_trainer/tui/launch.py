@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
+import sys
+import threading
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -32,9 +35,11 @@ def launch(resolved: Resolved) -> int:
         code = app.run()
         if app.trainer is not None:
             app.trainer.join(30.0)
-    if app.return_code:
-        return app.return_code
-    return code or 0
+    code = app.return_code or code or 0
+    if any(thread.name in ("warm-up", "trainer") for thread in threading.enumerate()):
+        sys.stdout.flush()
+        os._exit(code)  # a thread inside torch cannot be stopped, and crashes when the interpreter is torn down
+    return code
 
 
 def warm_up() -> None:

@@ -16,11 +16,13 @@ from tui_trainer.text import display
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.widgets.steps import StepBar
+from tui_trainer.tui.widgets.table import fill
 
 WELCOME = """\
 Train an image classifier here, step by step: choose a folder of images (1), set the DataLoader (2),
 the model (3) and the recipe (4), then ctrl+r starts and 5 shows the training, which you steer by keys.
 Nothing to train on yet? Press s for 1,797 handwritten digits, then ctrl+r: it takes ten seconds."""
+HEADERS = ("run", "state", "best", "val top-1", "epochs", "model", "data", "when")
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -42,17 +44,11 @@ class HomeScreen(Screen[None]):
             yield DataTable(cursor_type="row", zebra_stripes=True)
         yield Footer(compact=True)
 
-    def on_mount(self) -> None:
-        """The columns of the list."""
-        self.query_one(DataTable).add_columns("run", "state", "model", "data", "epochs", "best", "val top-1", "when")
-
     def on_screen_resume(self) -> None:
         """Runs may have come and gone; reading the ends of 50 runs takes about 20 ms."""
         self._runs = past_runs()
         table = self.query_one(DataTable)
-        table.clear()
-        for run in self._runs:
-            table.add_row(*self._cells(run))
+        fill(table, HEADERS, [self._cells(run) for run in self._runs], room=self.size.width - 2)
         table.display = bool(self._runs)
         self.query_one("#welcome").display = not self._runs
         if self._runs:
@@ -62,10 +58,15 @@ class HomeScreen(Screen[None]):
         best = f"{run.best:.2%}" if run.best is not None else ""
         data = str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2]
         state = "$text-error" if run.state in ("failed", "ended without a word") else "$text-success"
-        texts = (run.name, run.state, run.settings.get("model", ""), data, run.epochs, best)
-        cells = [Content(display(text, 32)) for text in texts]
-        cells[1] = Content.styled(run.state, state)
-        return [*cells, Content.styled(sparkline(run.curve), "$text-accent"), Content(ago(run.changed))]
+        return [
+            Content(display(run.name, 40)),
+            Content.styled(run.state, state),
+            Content.styled(best, "bold"),
+            Content.styled(sparkline(run.curve), "$text-accent"),
+            Content(str(run.epochs)),
+            *(Content(display(text, 24)) for text in (run.settings.get("model", ""), data)),
+            Content.styled(ago(run.changed), "$text-muted"),
+        ]
 
     @property
     def _current(self) -> PastRun | None:

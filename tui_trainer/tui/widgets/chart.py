@@ -21,12 +21,11 @@ from tui_trainer.tui.widgets.picture import COLOURS, Line, Look, Picture, Run, f
 from tui_trainer.tui.widgets.raster import View
 from tui_trainer.tui.widgets.series import LADDER, Series, describe
 
+__all__ = ["Chart", "Line"]
+
 
 class Chart(Widget, can_focus=True):
-    """A line chart in epochs.
-
-    Appending draws nothing: `flush` draws what has changed, and is cheap when nothing has.
-    """
+    """A line chart in epochs. Appending draws nothing: `flush` draws what has changed since."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "chart--title",
@@ -43,7 +42,8 @@ class Chart(Widget, can_focus=True):
         width: 1fr; height: 1fr;
         & > .chart--title { text-style: bold; }
         &:focus > .chart--title { text-style: bold reverse; }
-        & > .chart--axis, & > .chart--notice { color: $text-muted; }
+        & > .chart--axis { color: $text-muted; }
+        & > .chart--notice { color: $foreground; text-style: dim; }
         & > .chart--crosshair { color: $foreground; }
         & > .chart--ghost { color: $foreground; text-style: dim; }
         & > .chart--line-1 { color: $text-primary; }
@@ -100,7 +100,7 @@ class Chart(Widget, can_focus=True):
     ) -> None:
         super().__init__(id=id, classes=classes)
         self.set_reactive(Chart.glyphs, glyphs)
-        level = LADDER.index(smoothing)
+        level = min(range(len(LADDER)), key=lambda rung: abs(LADDER[rung] - smoothing))
         self._look = Look(title=display(title), percent=percent, log=log, level=level)
         self._lines = {line.name: line for line in lines}
         self._series = {line.name: Series() for line in lines}
@@ -167,7 +167,7 @@ class Chart(Widget, can_focus=True):
 
     def zoom_in(self) -> None:
         """Show half the epochs, around the crosshair or at the end, and stop following."""
-        extent = whole(self._series.values())
+        extent = self._run()
         if extent is None:
             return
         left, right = self._look.window or extent
@@ -179,7 +179,7 @@ class Chart(Widget, can_focus=True):
 
     def zoom_out(self) -> None:
         """Show twice the epochs; past the whole run, follow it again."""
-        extent = whole(self._series.values())
+        extent = self._run()
         if self._look.window and extent:
             left, right = self._look.window
             self._show((left + right) / 2, right - left, extent)
@@ -202,13 +202,13 @@ class Chart(Widget, can_focus=True):
 
     def sentence(self) -> str:
         """What the chart shows at the crosshair, or at the end where there is none."""
-        extent = whole(self._series.values())
+        extent = self._run()
         if extent is None:
             return notice(list(self._series.values()), self._look)
         x = extent[1] if self._look.crosshair is None else self._look.crosshair
-        order = sorted(self._lines.values(), key=lambda line: line.ghost)
-        lines = [(line.name, self._series[line.name], self._look.level_of(line)) for line in order]
-        return describe(x, lines, percent=self._look.percent)
+        lines = sorted(self._lines.values(), key=lambda line: line.ghost)
+        shown = [(line.name, self._series[line.name], self._look.level_of(line)) for line in lines]
+        return describe(x, shown, percent=self._look.percent)
 
     action_move_crosshair = move_crosshair
     action_clear_crosshair = clear_crosshair
@@ -244,13 +244,18 @@ class Chart(Widget, can_focus=True):
         return strip
 
     def _strip(self, runs: Sequence[Run]) -> Strip:
-        return Strip([Segment(text, self._style(name)) for text, name in runs]).adjust_cell_length(self.size.width)
+        strip = Strip([Segment(text, self._style(name)) for text, name in runs])
+        return strip.adjust_cell_length(self.size.width, self._style(""))
 
-    def _style(self, name: str) -> Style | None:
-        """The style of a component class."""
-        if name and name not in self._found:
-            self._found[name] = self.get_component_rich_style(name)
-        return self._found.get(name)
+    def _style(self, name: str) -> Style:
+        """The style of a component class; the chart's own for ""."""
+        if name not in self._found:
+            self._found[name] = self.get_component_rich_style(name) if name else self.rich_style
+        return self._found[name]
+
+    def _run(self) -> tuple[float, float] | None:
+        """The first and last epoch of the run, without earlier ones."""
+        return whole(self._series[line.name] for line in self._lines.values() if not line.ghost)
 
     def _fit(self) -> View:
         return fit_view(list(self._series.values()), self._look, self._view)
@@ -261,7 +266,6 @@ class Chart(Widget, can_focus=True):
         self._view = self._fit()
         self._strips = [None] * height
         self._picture = Picture(self._lines, self._series, self._look, self._view, self.glyphs, width, height)
-        self._changed = False
         return self._picture
 
     def _redraw(self) -> None:
@@ -278,7 +282,7 @@ class Chart(Widget, can_focus=True):
         first, last = extent
         if 2 * reach >= last - first:
             self.follow()
-        elif reach > 0:
+        elif 2 * reach > max((last - first) / 8192, abs(last) * 1e-9):  # else a slot would fill it
             left = max(first, min(middle - reach, last - 2 * reach))
             self._see(replace(self._look, window=(left, left + 2 * reach)))
 

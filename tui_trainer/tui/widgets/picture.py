@@ -119,13 +119,13 @@ class Picture:
         self.glyphs, self.notice = GLYPHS[kind], notice(list(series.values()), look)
         self._has_floor = height >= 10
         rows = max(1, height - (3 if self._has_floor else 2))
-        marks = (log_ticks if look.log else ticks)(view.bottom, view.top, max(2, min(6, rows // 3 + 1)))
-        labels = tick_labels(marks, log=look.log, percent=look.percent)
-        self.gutter = max(5, *map(len, labels)) + 1  # columns left of the plot
+        marks = (log_ticks if look.log else ticks)(view.bottom, view.top, max(2, min(6, rows // 2 + 1)))
+        labels = [] if self.notice else tick_labels(marks, log=look.log, percent=look.percent)
+        self.gutter = max([5, *map(len, labels)]) + 1  # columns left of the plot
         self.canvas = Canvas(max(2, width - self.gutter), rows, self.glyphs)
         self.frame = Frame(view, self.canvas.across, self.canvas.down)
         places = (self.frame.row(10.0**mark if look.log else mark) for mark in marks)
-        self._labels = {r // self.canvas.cell_down: label for r, label in zip(places, labels, strict=True)}
+        self._labels = {r // self.canvas.cell_down: label for r, label in zip(places, labels, strict=False)}
         self._layers, self._classes = self._stack()
         self.amend(0)
 
@@ -210,9 +210,9 @@ class Picture:
         """The lower axis, or the row of epochs under it."""
         columns, view = self.canvas.columns, self.frame.view
         marks = ticks(view.left, view.right, max(2, columns // 10))
-        labels = tick_labels(marks, log=False, percent=False)
+        labels = [] if self.notice else tick_labels(marks, log=False, percent=False)
         row, free = [self.glyphs.floor if is_floor else " "] * columns, 0
-        for x, label in zip(marks, labels, strict=True):
+        for x, label in zip(marks, labels, strict=False):
             at = self.cell(x)
             start = max(0, min(at - len(label) // 2, columns - len(label)))
             if start < free:
@@ -251,7 +251,7 @@ class Picture:
         """What the chart shows other than by default."""
         words = ["log"] if look.log else []
         words += [f"smooth {LADDER[look.level]:g}"] if look.level else []
-        extent = whole(self.series.values())
+        extent = whole(self.series[line.name] for line in self.lines.values() if not line.ghost)
         if look.window and extent:
             factor = (extent[1] - extent[0]) / (look.window[1] - look.window[0])
             words.append(f"zoom {self.glyphs.times}{factor:.0f}")

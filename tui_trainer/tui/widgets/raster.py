@@ -11,6 +11,7 @@ import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 from tui_trainer.tui.widgets.series import Series, log_marks, round_step
 
@@ -106,34 +107,32 @@ class Trace:
         before: tuple[int, int] | None = None
         for c, start, stop in _groups(series, frame, self._first):
             values = series.smooth[level][start:stop]
-            if min(series.low[start:stop]) == math.inf or (frame.view.log and max(values) <= 0.0):
-                before = None
-                continue
-            self._mark(c, frame.row(max(values)), frame.row(min(values)))
-            if before:
-                self._join(*before, c, frame.row(values[0]))
-            before = c, frame.row(values[-1])
+            here = [*map(math.isfinite, series.low[start:stop])]
+            if frame.view.log:
+                here = [is_value and y > 0.0 for is_value, y in zip(here, values, strict=True)]
+            rows = [frame.row(y) for y in (values if all(here) else compress(values, here))]
+            if rows:
+                self._mark(c, min(rows), max(rows))
+                if before and here[0]:
+                    self._join(*before, c, rows[0])
+            before = (c, rows[-1]) if here[-1] else None
 
     def _draw_range(self, series: Series, frame: Frame) -> None:
         before: tuple[int, int] | None = None
         lows = series.positive if frame.view.log else series.low
         for c, start, stop in _groups(series, frame, self._first):
             low, high = min(lows[start:stop]), max(series.high[start:stop])
-            if low > high:
-                before = None
-                continue
-            top, bottom = frame.row(high), frame.row(low)
-            self._mark(c, top, bottom)
-            begin = frame.column(series.first_x[start])
-            if begin < c:  # zoomed in so far that one slot covers several columns
-                if lows[start] > series.high[start]:
-                    before, begin = None, c
-                else:
-                    top, bottom = frame.row(series.high[start]), frame.row(lows[start])
-                    self._fill(begin, c, top, bottom)
-            if before:  # the nearest that the next sample can be to the last one
-                self._join(*before, begin, min(max(before[1], top), bottom))
-            before = c, frame.row(series.smooth[0][stop - 1])
+            if low <= high:
+                self._mark(c, frame.row(high), frame.row(low))
+            if lows[start] <= series.high[start]:
+                top, bottom = frame.row(series.high[start]), frame.row(lows[start])
+                begin = frame.column(series.first_x[start])  # before c, if zoomed in beyond the slots
+                self._fill(begin, c, top, bottom)
+                if before:  # to the nearest that the next sample can be
+                    self._join(*before, begin, min(max(before[1], top), bottom))
+            last = series.smooth[0][stop - 1]
+            is_value = lows[stop - 1] <= series.high[stop - 1] and (last > 0.0 or not frame.view.log)
+            before = (c, frame.row(last)) if is_value else None
 
     def _mark(self, c: int, top: int, bottom: int) -> None:
         if self._first <= c < self._across:
@@ -240,10 +239,15 @@ class Canvas:
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:
-    """At most `most` (2 or more) multiples of a round step within `low`..`high`, else both ends."""
+    """2 to `most` multiples of a round step within `low`..`high`."""
     step = round_step((high - low) / (most - 1))
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [k * step for k in range(first, last + 1)] if last > first else [low, high]
+    while True:
+        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+        if last > first:
+            break
+        step = round_step(step * 0.4)
+    every = 1 if last - first < most else last - first
+    return [k * step for k in range(first, last + 1, every)]
 
 
 def log_ticks(low: float, high: float, most: int) -> list[float]:
@@ -256,16 +260,18 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
 
 
 def tick_labels(values: Sequence[float], *, log: bool, percent: bool) -> list[str]:
-    """Texts for the values of `ticks` (all with the same decimals), or of `log_ticks` if `log`."""
+    """Texts for the values of `ticks` (all with as many decimals as one needs), or of `log_ticks`."""
     scale, unit = (100.0, " %") if percent else (1.0, "")
     if log:
         return [_short(10.0**u * scale) + unit for u in values]
     shown = [value * scale for value in values]
-    step = math.floor(math.log10(shown[1] - shown[0]) + 1e-9)  # as a power of ten
-    largest = math.floor(math.log10(max(map(abs, shown))))
-    if step < -4 or largest >= 5:
-        return [_scientific(value, max(0, largest - step)) + unit for value in shown]
-    return [f"{value:.{max(0, -step)}f}{unit}" for value in shown]
+    close = 1e-6 * (shown[1] - shown[0])
+    plain = max(map(abs, shown)) < 1e5
+    for digits in range(5 if plain else 0):
+        if all(abs(round(value, digits) - value) <= close for value in shown):
+            return [f"{round(value, digits) + 0.0:.{digits}f}{unit}" for value in shown]
+    digits = next(n for n in range(18) if all(abs(float(f"{v:.{n}e}") - v) <= close or n == 17 for v in shown))
+    return [_scientific(value, digits) + unit for value in shown]
 
 
 def _short(value: float) -> str:

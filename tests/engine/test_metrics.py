@@ -1,0 +1,59 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_trainer.engine.metrics import Confusion, Sums
+
+CPU = torch.device("cpu")
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5), st.integers(0, 99))
+def test_means_are_over_samples_however_they_are_batched(sizes: list[int], seed: int) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    outputs, targets = torch.randn(sum(sizes), 4, generator=draw), torch.randint(4, (sum(sizes),), generator=draw)
+    sums = Sums(CPU)
+    for out, target in zip(outputs.split(sizes), targets.split(sizes), strict=True):
+        sums.add(torch.nn.functional.cross_entropy(out, target), out, target)
+    loss, hits, count = sums.read()
+    assert count == sum(sizes)
+    assert loss / count == pytest.approx(torch.nn.functional.cross_entropy(outputs, targets).item(), rel=1e-5)
+    assert hits == (outputs.argmax(1) == targets).sum().item()
+
+
+def test_sums_start_again_where_a_checkpoint_says() -> None:
+    sums = Sums(CPU)
+    sums.reset((1 / 3, 7.0, 9))
+    assert sums.read() == (1 / 3, 7.0, 9)
+    sums.reset()
+    assert sums.read() == (0.0, 0.0, 0)
+
+
+def test_a_count_beyond_what_float32_holds_is_exact() -> None:
+    sums = Sums(CPU)
+    sums.reset((0.0, 2.0**24, 2**24))
+    sums.add(torch.tensor(0.0), torch.tensor([[1.0, 0.0]]), torch.tensor([0]))
+    assert sums.read() == (0.0, 2.0**24 + 1, 2**24 + 1)
+
+
+def scores(rows: list[list[float]], targets: list[int]) -> dict[str, float]:
+    confusion = Confusion(len(rows[0]), CPU)
+    outputs, wanted = torch.tensor(rows), torch.tensor(targets)
+    for at in range(len(targets)):  # batches of one
+        confusion.add(outputs[at : at + 1], wanted[at : at + 1])
+    return confusion.metrics()
+
+
+def test_metrics_worked_out_by_hand() -> None:
+    # true 0 0 1 1, predicted 0 1 1 1: class 0 has F1 2*1/(2+1), class 1 has 2*2/(2+3), class 2 does not occur
+    metrics = scores([[9, 0, 0], [0, 9, 0], [0, 9, 0], [0, 9, 0]], [0, 0, 1, 1])
+    assert metrics == {"top1": 0.75, "top5": 1.0, "f1": pytest.approx((2 / 3 + 4 / 5) / 2)}
+
+
+def test_top5_counts_the_five_highest() -> None:
+    row = [7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
+    assert scores([row] * 4, [0, 4, 5, 6]) == {"top1": 0.25, "top5": 0.5, "f1": pytest.approx(0.4 / 4)}
+
+
+def test_a_class_that_is_only_predicted_counts_in_f1() -> None:
+    assert scores([[1, 0], [0, 1]], [0, 0])["f1"] == pytest.approx((2 / 3 + 0) / 2)

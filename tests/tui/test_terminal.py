@@ -1,0 +1,104 @@
+"""The terminal is given back whatever happens, and nobody else writes to it. Real process, real pseudo terminal."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tui.pty_app import PtyApp
+
+Start = Callable[..., PtyApp]
+MAIN = "import sys; from tui_trainer.cli import main; sys.exit(main(sys.argv[1:]))"
+NO_WARM_UP = "import tui_trainer.tui.launch as launch; launch.warm_up = lambda: None; "
+
+
+@pytest.fixture
+def on_pty(tmp_path: Path) -> Iterator[Start]:
+    """Start the program with a home of its own; all are ended afterwards."""
+    apps: list[PtyApp] = []
+
+    def begin(code: str = NO_WARM_UP + MAIN, *args: str) -> PtyApp:
+        home = {"HOME": str(tmp_path), "XDG_DATA_HOME": str(tmp_path / "data"), "XDG_STATE_HOME": str(tmp_path)}
+        apps.append(PtyApp(code, {**home, "XDG_CONFIG_HOME": str(tmp_path)}, args=args))
+        return apps[-1]
+
+    yield begin
+    for app in apps:
+        app.close()
+
+
+def test_quitting_restores_the_terminal(on_pty: Start) -> None:
+    app = on_pty()
+    app.read_until("Quit")
+    app.send(b"q")
+    assert app.wait() == 0
+    assert app.restored()
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGINT, 130)])
+def test_signals_restore_the_terminal(on_pty: Start, number: int, code: int) -> None:
+    app = on_pty()
+    app.read_until("Quit")
+    app.kill(number)
+    assert app.wait() == code
+    assert app.restored()
+
+
+def test_an_exception_in_a_widget_restores_the_terminal_and_is_an_error(on_pty: Start) -> None:
+    broken = "from tui_trainer.tui.widgets.form import Form; Form.refresh_rows = lambda self: 1 / 0; "
+    app = on_pty(NO_WARM_UP + broken + MAIN)
+    app.read_until("Quit")
+    app.send(b"4")
+    assert app.wait() == 1
+    assert app.restored()
+
+
+def test_native_output_does_not_reach_the_screen(on_pty: Start, tmp_path: Path) -> None:
+    noise = (
+        "import os, threading\n"
+        "write = lambda: [os.write(n, b'NOISE-OF-A-LIBRARY') for n in (1, 2)]\n"
+        "threading.Timer(1.0, write).start()\n"
+    )
+    app = on_pty(NO_WARM_UP + noise + MAIN)
+    app.read_until("Quit")
+    app.send(b"1")
+    app.read_until("image_size")
+    threads = tmp_path / "log" / "screens.log"
+    for _ in range(50):
+        app._read(0.1)
+        if threads.exists() and b"NOISE" in threads.read_bytes():
+            break
+    app.send(b"q")
+    assert app.wait() == 0
+    assert b"NOISE" not in app.output
+    assert any(b"NOISE-OF-A-LIBRARY" in path.read_bytes() for path in tmp_path.rglob("screens.log"))
+
+
+def test_an_exception_in_the_loop_is_shown_and_the_screens_go_on(on_pty: Start, digits60: Path) -> None:
+    broken = (
+        "import tui_trainer.engine.loop as loop\n"
+        "def fail(*args): raise RuntimeError('the loop broke')\n"
+        "loop.train_progress = fail\n"
+    )
+    app = on_pty(broken + MAIN, str(digits60))
+    app.read_until("Quit")
+    app.send(b"\x12")
+    app.read_until("the loop broke", 60)
+    app.send(b"q")
+    assert app.wait() == 0
+    assert app.restored()
+
+
+def test_a_signal_while_training_saves_and_restores(on_pty: Start, tmp_path: Path, digits60: Path) -> None:
+    app = on_pty(MAIN, str(digits60), "--epochs", "10000")
+    app.read_until("Quit")
+    app.send(b"\x12")
+    app.read_until("checkpoint", 60)
+    app.kill(signal.SIGTERM)
+    assert app.wait() == 143
+    assert app.restored()
+    (events,) = tmp_path.rglob("events.jsonl")
+    assert '"outcome":"stopped"' in events.read_text("ascii").splitlines()[-1]

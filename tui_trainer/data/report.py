@@ -1,0 +1,240 @@
+"""What is in a dataset and what is wrong with it: values and words. No torch here.
+
+`examine.examine` makes reports; the command line and the screen print the same one.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tui_trainer.data.sources import PARTS, TRAIN, VAL
+from tui_trainer.text import display
+
+NAMED = 3  # examples in a sentence
+FEW = 10  # training images with which a class is hardly learned
+UNEVEN = 10.0  # ratio of the largest class to the smallest that is worth a warning
+MODES = {
+    "1": "black and white",
+    "L": "grey",
+    "LA": "grey with alpha",
+    "I": "16-bit grey",
+    "I;16": "16-bit grey",
+    "I;16B": "16-bit grey",
+    "F": "float grey",
+    "P": "palette",
+    "PA": "palette with alpha",
+    "RGB": "colour",
+    "RGBA": "colour with alpha",
+    "RGBX": "colour",
+    "CMYK": "CMYK",
+    "YCbCr": "colour",
+    "LAB": "colour",
+    "HSV": "colour",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """Width and height in pixels: the smallest, the median and the largest of each, as the files store them."""
+
+    widths: tuple[int, int, int]
+    heights: tuple[int, int, int]
+
+    def in_words(self) -> str:
+        """One size, or the median and the range."""
+        (w0, w, w1), (h0, h, h1) = self.widths, self.heights
+        if w0 == w1 and h0 == h1:
+            return f"all {w}x{h}"
+        return f"median {w}x{h}, from {w0}x{h0} to {w1}x{h1}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Files with the same content. `across_parts`: in train and held out both; `across_classes`: under two labels."""
+
+    names: tuple[bytes, ...]
+    across_parts: bool
+    across_classes: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What is known so far. `counts`: images of each part and class; `looked_at`, `compared`, `decoded`: images."""
+
+    root: Path
+    classes: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    images: int
+    looked_at: int = 0
+    compared: int = 0
+    decoded: int = 0
+    sizes: Sizes | None = None
+    colours: tuple[tuple[str, int], ...] = ()  # most frequent first
+    bad: tuple[tuple[bytes, str], ...] = ()  # name relative to the root, reason
+    copies: tuple[Copies, ...] = ()
+    notes: tuple[str, ...] = ()  # what the scan warned of
+    stage: str = ""  # what is being done; empty at the end
+
+    @property
+    def in_part(self) -> tuple[int, ...]:
+        """Images of each part."""
+        return tuple(sum(counts) for counts in self.counts)
+
+    @property
+    def in_class(self) -> tuple[int, ...]:
+        """Images of each class."""
+        return tuple(map(sum, zip(*self.counts, strict=True)))
+
+    @property
+    def balance(self) -> float:
+        """Training images of the largest class for one of the smallest."""
+        train = self.counts[TRAIN]
+        return max(train) / max(1, min(train))
+
+    def facts(self) -> list[tuple[str, str]]:
+        """Label and text of what there is."""
+        parts = ", ".join(f"{n:,} {part}" for n, part in zip(self.in_part, PARTS, strict=True) if n)
+        found = [("images", f"{self.images:,}: {parts}"), ("classes", self._classes_in_words())]
+        if self.sizes:
+            found.append(("size", self.sizes.in_words()))
+        if self.colours:
+            found.append(("colours", self._colours_in_words()))
+        return [*found, ("looked at", self.coverage())]
+
+    def _classes_in_words(self) -> str:
+        train, number = np.array(self.counts[TRAIN]), f"{len(self.classes):,}"
+        most, least = int(train.argmax()), int(train.argmin())
+        if train[most] == train[least]:
+            return f"{number}, each with {train[most]:,} in train"
+        if self.balance < 2:
+            return f"{number}, with {train[least]:,} to {train[most]:,} in train"
+        largest, smallest = display(self.classes[most], 24), display(self.classes[least], 24)
+        ratio = f"{self.balance:.1f} to 1" if self.balance < UNEVEN else f"{self.balance:,.0f} to 1"
+        return f"{number}, largest to smallest {ratio} ({largest} {train[most]:,}, {smallest} {train[least]:,})"
+
+    def _colours_in_words(self) -> str:
+        total = sum(n for _, n in self.colours)
+        if len(self.colours) == 1:
+            return f"all {self.colours[0][0]}"
+        return ", ".join(f"{_percent(n / total)} {name}" for name, n in self.colours)
+
+    def coverage(self) -> str:
+        """How much was looked at so far."""
+        if self.looked_at == self.compared == self.images:
+            told = f"all files, {self.decoded:,} decoded"
+        else:
+            headers, compared = (_of(n, self.images) for n in (self.looked_at, self.compared))
+            told = f"headers of {headers}, contents of {compared}, {self.decoded:,} decoded"
+        return f"{told}; {self.stage} ..." if self.stage else told
+
+    def warnings(self) -> list[str]:
+        """What is wrong, a sentence each, the worst first."""
+        return [*self._about_copies(), *self._about_bad(), *self._about_classes(), *self.notes]
+
+    def _about_copies(self) -> list[str]:
+        leaks = [group for group in self.copies if group.across_parts]
+        torn = [group for group in self.copies if group.across_classes]
+        extra = sum(len(group.names) - 1 for group in self.copies)
+        found = []
+        if leaks:
+            found.append(
+                f"{_images(len(leaks))} in train and held out both, so that the val metric will look better "
+                f"than it is: {_examples(group.names for group in leaks)}."
+            )
+        if torn:
+            found.append(
+                f"{_images(len(torn))} in two classes with the same content: {_examples(g.names for g in torn)}."
+            )
+        if extra:
+            found.append(f"{extra:,} {'files are copies' if extra > 1 else 'file is a copy'} of another one.")
+        return found
+
+    def _about_bad(self) -> list[str]:
+        if not self.bad:
+            return []
+        verb = "images cannot be read and are" if len(self.bad) > 1 else "image cannot be read and is"
+        return [f"{len(self.bad):,} {verb} left out of training."]
+
+    def _about_classes(self) -> list[str]:
+        train, found = self.counts[TRAIN], []
+        few = [name for name, n in zip(self.classes, train, strict=True) if n < FEW]
+        if self.balance >= UNEVEN:
+            found.append(
+                f"The classes are uneven, {self.balance:,.0f} to 1: accuracy alone will flatter the large ones."
+            )
+        if few:
+            has = "classes have" if len(few) > 1 else "class has"
+            found.append(f"{len(few):,} {has} fewer than {FEW} training images: {_listed(few)}.")
+        unseen = [name for name, n in zip(self.classes, self.counts[VAL], strict=True) if not n]
+        if unseen:
+            found.append(f"Nothing to validate {_listed(unseen)} on.")
+        return found
+
+    def record(self) -> dict[str, Any]:
+        """The same for `--json`; file names as `os.fsdecode` gives them."""
+        return {
+            "root": os.fsdecode(self.root),
+            "images": self.images,
+            "parts": dict(zip(PARTS, self.in_part, strict=True)),
+            "classes": [
+                {"name": name, **dict(zip(PARTS, numbers, strict=True))}
+                for name, *numbers in zip(self.classes, *self.counts, strict=True)
+            ],
+            "balance": round(self.balance, 3),
+            "width": _spread_record(self.sizes.widths) if self.sizes else None,
+            "height": _spread_record(self.sizes.heights) if self.sizes else None,
+            "colours": dict(self.colours),
+            "looked_at": {"headers": self.looked_at, "contents": self.compared, "decoded": self.decoded},
+            "bad": [{"path": os.fsdecode(name), "reason": reason} for name, reason in self.bad],
+            "copies": [
+                {
+                    "paths": [os.fsdecode(name) for name in group.names],
+                    "across_parts": group.across_parts,
+                    "across_classes": group.across_classes,
+                }
+                for group in self.copies
+            ],
+            "warnings": self.warnings(),
+        }
+
+
+def sizes_of(pixels: npt.NDArray[np.int32]) -> Sizes | None:
+    """Of (N, 2) widths and heights."""
+    if not len(pixels):
+        return None
+    low, middle, high = pixels.min(0), np.median(pixels, 0).astype(int), pixels.max(0)
+    widths, heights = ((int(low[i]), int(middle[i]), int(high[i])) for i in (0, 1))
+    return Sizes(widths=widths, heights=heights)
+
+
+def _spread_record(spread: tuple[int, int, int]) -> dict[str, int]:
+    return dict(zip(("min", "median", "max"), spread, strict=True))
+
+
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if 0.01 <= share <= 0.99 else "under 1%" if share < 0.5 else "over 99%"
+
+
+def _of(some: int, total: int) -> str:
+    return f"all {total:,}" if some == total else f"{some:,} of {total:,}"
+
+
+def _images(count: int) -> str:
+    return f"{count:,} images are" if count > 1 else "1 image is"
+
+
+def _examples(groups: Iterable[tuple[bytes, ...]]) -> str:
+    first = list(groups)[:NAMED]
+    return ", ".join(" = ".join(display(name, 60) for name in group[:2]) for group in first)
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(display(name, 40) for name in names[:NAMED])
+    return f"{shown} and {len(names) - NAMED:,} more" if len(names) > NAMED else shown

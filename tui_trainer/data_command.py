@@ -1,0 +1,134 @@
+"""`tui-trainer data DIR`: what is in a dataset folder, and what is wrong with it."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tui_trainer.config import SETTINGS
+from tui_trainer.data.examine import EVERYTHING, Limits, examine
+from tui_trainer.data.report import Report
+from tui_trainer.data.sources import TRAIN, scan
+from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.text import display
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+NAMED = 20  # bad files that are named; --json names all
+USAGE = "tui-trainer data DIR [--val-data DIR] [--val-fraction F] [--seed N] [--all] [--json]"
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{display(message, 300)}. Usage: {USAGE}.")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Print the report on stdout; the exit code.
+
+    Raises:
+        ConfigError: the words are not understood.
+        DataError: there is nothing to train on.
+    """
+    asked = _parse(argv)
+    root, val_root = _folder(asked.folder), _folder(asked.val_data) if asked.val_data else None
+    fraction = SETTINGS["val_fraction"].from_text(asked.val_fraction, "--val-fraction")
+    seed = SETTINGS["seed"].from_text(asked.seed, "--seed")
+    assert isinstance(fraction, float)
+    assert isinstance(seed, int)
+    try:
+        index = scan(root, val_root, fraction, seed)
+    except OSError as error:
+        raise DataError(f"Cannot read {display(error.filename or root)}: {error.strerror}.") from None
+    try:
+        report = _last(_told(examine(index, EVERYTHING if asked.all else Limits())))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    if asked.json:
+        print(json.dumps(report.record()))
+    else:
+        show(report)
+    return 0
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    parser = _Parser(prog="tui-trainer data", usage=USAGE, description="What is in a dataset folder.")
+    parser.add_argument("folder", metavar="DIR", help=SETTINGS["data"].help)
+    for name in ("val_data", "val_fraction", "seed"):
+        setting = SETTINGS[name]
+        parser.add_argument(
+            setting.flag, default=setting.to_text(setting.default), help=setting.help.replace("%", "%%")
+        )
+    parser.add_argument("--all", action="store_true", help="Decode every image, not only a sample.")
+    parser.add_argument("--json", action="store_true", help="One JSON object on stdout.")
+    return parser.parse_args(list(argv))
+
+
+def _folder(name: str) -> Path:
+    return Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 - pathlib raises for an unknown user
+
+
+def _told(reports: Iterable[Report]) -> Iterator[Report]:
+    """The same, with progress on a terminal."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield from reports
+        return
+    with console.status("reading the folder") as status:
+        for report in reports:
+            status.update(report.coverage().replace("[", "\\["))
+            yield report
+
+
+def _last(reports: Iterable[Report]) -> Report:
+    *_, last = reports
+    return last
+
+
+def show(report: Report) -> None:
+    """Facts, a bar for each class, warnings and bad files."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    console.print(Text(display(report.root), "bold"))
+    for label, text in report.facts():
+        console.print(Text.assemble((f"{label:<11}", "dim"), text))
+    console.print()
+    console.print(_bars(report, console))
+    for warning in report.warnings():
+        console.print(Text.assemble(("! ", "yellow"), warning))
+    for name, reason in report.bad[:NAMED]:
+        console.print(Text.assemble("  ", display(name), (f"  {reason}", "dim")))
+    if len(report.bad) > NAMED:
+        console.print(Text(f"  and {len(report.bad) - NAMED:,} more; --json names all.", "dim"))
+
+
+def _bars(report: Report, console: Console) -> Table:
+    """A row for each class: training images, then those held out."""
+    from rich.table import Table
+    from rich.text import Text
+
+    full, light = ("█", "░") if (console.encoding or "").lower().startswith("utf") else ("#", "-")
+    most, width = max(report.in_class), max(10, min(40, console.width - 50))
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("class", no_wrap=True, overflow="ellipsis", max_width=32)
+    table.add_column("train", justify="right")
+    table.add_column("held out", justify="right")
+    table.add_column(f"{full} train {light} held out")
+    for name, train, total in zip(report.classes, report.counts[TRAIN], report.in_class, strict=True):
+        cells = max(1, round(width * total / most))
+        first = round(cells * train / total)
+        bar = Text.assemble((full * first, "cyan"), (light * (cells - first), "dim"))
+        table.add_row(Text(display(name, 32)), f"{train:,}", f"{total - train:,}", bar)
+    return table

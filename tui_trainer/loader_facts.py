@@ -1,0 +1,165 @@
+"""What is known of a DataLoader and how to say it: plain values and sentences, no torch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tui_trainer.config import LoaderConfig
+
+ENOUGH = 0.05  # less than this part more is not worth another worker
+PREFETCH = 2  # torch's choice of prefetch_factor
+CANDIDATES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
+SHARED_MEMORY = "/dev/shm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One worker count. Until `final` the rates are those of the time so far, 0 before the first batch."""
+
+    num_workers: int
+    step_seconds: float  # of one training step on a batch that is there, nobody loading
+    first_batch_seconds: float | None = None  # start of the workers included
+    images_per_second: float = 0.0  # delivered, nobody training
+    trained_per_second: float = 0.0  # images, while training on them
+    wait_share: float = 1.0  # of the time of this training, spent waiting for data, in [0, 1]
+    final: bool = False
+    skipped: str = ""  # why it was not measured
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recommendation:
+    """How many workers, and why in one sentence."""
+
+    num_workers: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FirstBatch:
+    """The first batch of training: as the loader hands it over, and as the model sees it."""
+
+    images: tuple[int, ...]  # (N, S, S, C)
+    images_dtype: str
+    images_range: tuple[float, float]
+    inputs: tuple[int, ...]  # (N, C, S, S), normalised
+    inputs_dtype: str
+    inputs_range: tuple[float, float]
+    targets: tuple[int, ...]  # (N,)
+    targets_dtype: str
+    classes: tuple[tuple[str, int], ...]  # those in it, with their counts
+    bytes: int  # handed over
+    seconds: float  # start of the workers included
+    warnings: tuple[str, ...]  # files left out
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What the options act on. `needs_two`: the model cannot train on a batch of one image."""
+
+    images: int  # of the training part
+    image_size: int
+    channels: int
+    needs_two: bool
+
+
+def workers_in_words(count: int) -> str:
+    """A worker count as a person says it."""
+    return f"{count} worker{'' if count == 1 else 's'}"
+
+
+def size_in_words(count: float) -> str:
+    """A number of bytes as a person says it: 98 kB, 12 MB."""
+    for unit in ("bytes", "kB", "MB"):
+        if count < 999.5:
+            return f"{count:.{1 if count < 9.95 and unit != 'bytes' else 0}f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} GB"
+
+
+def usable_cpus() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def candidates(most: int | None = None) -> tuple[int, ...]:
+    """Worker counts worth a measurement: all up to 4, then ever fewer, up to `most` (the processors)."""
+    most = usable_cpus() if most is None else most
+    return (*(count for count in CANDIDATES if count < most), most)
+
+
+def recommend(measurements: Sequence[Measurement]) -> Recommendation | None:
+    """The fewest workers within 5 % of the best speed of training; None if nothing was measured."""
+    done = sorted((m for m in measurements if m.final and not m.skipped), key=lambda m: m.num_workers)
+    if not done:
+        return None
+    best = max(m.trained_per_second for m in done)
+    chosen = next(m for m in done if m.trained_per_second >= (1 - ENOUGH) * best)
+    words, waits = workers_in_words(chosen.num_workers), f"{chosen.wait_share:.0%}"
+    if chosen.wait_share <= ENOUGH:
+        why = f"With {words} the model waits for data {waits} of the time: more would bring nothing."
+    elif chosen is done[0]:
+        why = f"{words} will do: more bring less than 5 %; the model waits for data {waits} of the time."
+    else:
+        times, fewest = chosen.trained_per_second / done[0].trained_per_second, workers_in_words(done[0].num_workers)
+        why = f"{words} train {times:.1f} times as fast as {fewest}; the model still waits {waits} of the time."
+    return Recommendation(num_workers=chosen.num_workers, reason=why)
+
+
+def batch_bytes(loader: LoaderConfig, facts: Facts) -> int:
+    """What one batch takes on its way from a worker: images (N, S, S, C) uint8, targets (N,) int64."""
+    return loader.batch_size * (facts.image_size**2 * facts.channels + 8)
+
+
+def prefetched(loader: LoaderConfig) -> int:
+    """Batches that lie ready at any time."""
+    return loader.num_workers * (loader.prefetch_factor or PREFETCH)
+
+
+def check_shared_memory(loader: LoaderConfig, facts: Facts, folder: str = SHARED_MEMORY) -> str:
+    """A sentence if the batches that workers keep ready do not fit, else nothing."""
+    needed = (prefetched(loader) + 1) * batch_bytes(loader, facts)
+    try:
+        status = os.statvfs(folder)
+    except (OSError, AttributeError):
+        return ""
+    free = status.f_bavail * status.f_frsize
+    if loader.num_workers == 0 or needed <= free:
+        return ""
+    return (
+        f"{workers_in_words(loader.num_workers)} need {size_in_words(needed)} of shared memory, {folder} has "
+        f"{size_in_words(free)} free, and a worker would end with a bus error: lower num_workers, "
+        "prefetch_factor or batch_size, or start the container with a larger --shm-size."
+    )
+
+
+def meaning(loader: LoaderConfig, facts: Facts) -> list[str]:
+    """What the options mean for this data, sentence by sentence."""
+    return [_batches(loader, facts), _workers(loader, facts)]
+
+
+def _batches(loader: LoaderConfig, facts: Facts) -> str:
+    whole, rest = divmod(facts.images, loader.batch_size)
+    words = f"{facts.images:,} training images make "
+    if loader.drop_last and not whole:
+        return words + f"no batch of {loader.batch_size:,}: with drop_last there is nothing to train on."
+    left_out = rest and (loader.drop_last or (facts.needs_two and rest == 1))
+    count = whole + (1 if rest and not left_out else 0)
+    words += f"{count:,} batch{'' if count == 1 else 'es'} of {loader.batch_size:,}"
+    if left_out:
+        return f"{words}; {rest:,} left over {'is' if rest == 1 else 'are'} not used in that epoch."
+    return f"{words}; the last one has {rest:,}." if rest and whole else f"{words}."
+
+
+def _workers(loader: LoaderConfig, facts: Facts) -> str:
+    size = batch_bytes(loader, facts)
+    if loader.num_workers == 0:
+        return f"Each of {size_in_words(size)} is read between two steps, while the model waits."
+    each, all_of_them = loader.prefetch_factor or PREFETCH, prefetched(loader)
+    keeps = "keeps" if loader.num_workers == 1 else "each keep"
+    batches = f"{each} batch{'' if each == 1 else 'es'}"
+    words = f"{workers_in_words(loader.num_workers)} {keeps} {batches} ready: "
+    words += f"{all_of_them:,} batches, " if all_of_them != each else ""
+    words += f"{size_in_words(size * all_of_them)} of shared memory."
+    return words if loader.persistent_workers else f"{words} They are started anew each epoch."

@@ -1,0 +1,184 @@
+"""The threads behind the data screen: one looks at a folder, one draws samples as the model will see them.
+
+They never call the screen: its timer reads what they have found so far. torch is imported in the
+second one only.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from tui_trainer.data import sources
+from tui_trainer.data.examine import examine
+from tui_trainer.data.report import Report
+from tui_trainer.data.sources import TRAIN, Index
+from tui_trainer.errors import UserError
+from tui_trainer.text import display
+
+TRIES = 4  # samples tried for each one wanted, where some cannot be read
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """What decides which images there are, and their split."""
+
+    data: str
+    val_data: str
+    val_fraction: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class View:
+    """What decides how the model sees them; None: chosen here as a run does."""
+
+    model: str
+    image_size: int | None
+    channels: int | None
+    resize: str
+    augment: str
+    seed: int
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A sample as the model will see it: (S, S, C) uint8, and its class."""
+
+    pixels: npt.NDArray[np.uint8]
+    label: str
+
+
+class Look:
+    """Scans a folder and reports what is in it, until it ends or is cancelled."""
+
+    def __init__(self, place: Place) -> None:
+        self.index: Index | None = None
+        self.report: Report | None = None
+        self.error = ""
+        self._place = place
+        self._work = _Work("look", self._look, self._fail)
+
+    def start(self) -> None:
+        """Begin."""
+        self._work.thread.start()
+
+    def stop(self) -> None:
+        """End soon; what is known stays."""
+        self._work.stopped.set()
+
+    @property
+    def working(self) -> bool:
+        """Whether more will come."""
+        return self._work.thread.is_alive()
+
+    def _look(self, stopped: threading.Event) -> None:
+        place = self._place
+        val_root = _folder(place.val_data) if place.val_data else None
+        index = sources.scan(_folder(place.data), val_root, place.val_fraction, place.seed)
+        with closing(examine(index)) as reports:
+            for report in reports:
+                if stopped.is_set():
+                    return
+                self.report, self.index = report, index
+
+    def _fail(self, sentence: str) -> None:
+        self.error = sentence
+
+
+class Draw:
+    """Draws samples of the training part; `number` is the draw, and the epoch of their augmentation."""
+
+    def __init__(self, index: Index, view: View, number: int, most: int) -> None:
+        self.tiles: list[Tile] = []
+        self.caption = ""
+        self.error = ""
+        self._index, self._view, self._number, self._most = index, view, number, most
+        self._work = _Work("draw", self._draw, self._fail)
+
+    def start(self) -> None:
+        """Begin."""
+        self._work.thread.start()
+
+    def stop(self, seconds: float = 0.0) -> None:
+        """End after the sample at hand, and wait so long for it."""
+        self._work.stopped.set()
+        if seconds and self.working:
+            self._work.thread.join(seconds)
+
+    @property
+    def working(self) -> bool:
+        """Whether more will come."""
+        return self._work.thread.is_alive()
+
+    def _draw(self, stopped: threading.Event) -> None:
+        from tui_trainer.data import batches
+        from tui_trainer.data.datasets import ImageDataset, Spec
+        from tui_trainer.models import catalog
+
+        index, view = self._index, self._view
+        channels = view.channels or batches.look_at_channels(index)
+        side = view.image_size or catalog.default_size(view.model)
+        colour = "grey" if channels == 1 else "RGB"
+        augment = "" if view.augment == "none" else f", augment {view.augment}"
+        self.caption = f"{display(view.model, 24)} sees {side}x{side} {colour}, {view.resize}{augment}"
+        dataset = ImageDataset(
+            index, Spec(image_size=side, channels=channels, resize=view.resize), view.augment, view.seed
+        )
+        for sample in _choose(index, view.seed, self._number, self._most * TRIES):
+            if stopped.is_set() or len(self.tiles) == self._most:
+                return
+            image = dataset[self._number, sample].image
+            if image is not None:
+                self.tiles.append(Tile(np.ascontiguousarray(image.numpy()), index.classes[index.targets[sample]]))
+        if not self.tiles:
+            self.error = "None of the images drawn can be read."
+
+    def _fail(self, sentence: str) -> None:
+        self.error = sentence
+
+
+class _Work:
+    """A thread that can be asked to stop, and whose failure becomes a sentence."""
+
+    def __init__(self, name: str, work: Callable[[threading.Event], None], fail: Callable[[str], None]) -> None:
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._work, self._fail = work, fail
+
+    def _run(self) -> None:
+        try:
+            self._work(self.stopped)
+        except UserError as error:
+            self._fail(str(error))
+        except OSError as error:
+            self._fail(f"Cannot read {display(error.filename or 'the folder')}: {error.strerror}.")
+        except Exception as error:
+            logging.getLogger("tui_trainer").exception("A bug while looking at the data")
+            self._fail(display(f"This is a bug: {type(error).__name__}: {error}", 300))
+
+
+def _folder(name: str) -> Path:
+    return Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 - pathlib raises for an unknown user
+
+
+def _choose(index: Index, seed: int, number: int, most: int) -> list[int]:
+    """Training samples by (seed, number), each class once before one comes again."""
+    generator = np.random.default_rng([seed, number])
+    members = index.part(TRAIN)
+    members = members[generator.permutation(len(members))]
+    targets = index.targets[members]
+    order = np.argsort(targets, kind="stable")
+    firsts = np.searchsorted(targets[order], np.arange(len(index.classes)))
+    turn = np.empty(len(members), np.int64)  # how many of its class come before it
+    turn[order] = np.arange(len(members)) - firsts[targets[order]]
+    chosen: list[int] = members[np.argsort(turn, kind="stable")][:most].tolist()
+    return chosen

@@ -1,0 +1,294 @@
+"""How fast this machine makes batches of this dataset, and whether the model would wait for them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.auto import Choices, choose_images, choose_rest, device_of, set_up_torch
+from tui_trainer.config import Config
+from tui_trainer.data import batches
+from tui_trainer.data.batches import Batch, Data, EpochLoader, start_forkserver
+from tui_trainer.data.datasets import Spec
+from tui_trainer.data.sources import TRAIN
+from tui_trainer.data.transforms import Normalize
+from tui_trainer.engine.optim import build_optimizer
+from tui_trainer.errors import DataError
+from tui_trainer.loader_facts import (
+    ENOUGH,
+    Facts,
+    FirstBatch,
+    Measurement,
+    candidates,
+    check_shared_memory,
+    workers_in_words,
+)
+from tui_trainer.models import catalog
+
+LOOK = 0.25  # seconds between two looks at a rate that is being measured
+STEP_SECONDS, MOST_STEPS = 0.5, 50  # how long and how often a training step is timed
+
+Step = Callable[[Batch], Tensor]  # a training step on a batch; its loss ()
+
+
+class Bench:
+    """The configured data and model, with loaders of any number of workers.
+
+    Raises:
+        UserError: the data or the model does not do.
+    """
+
+    def __init__(self, config: Config, tell: Callable[[str], None] = lambda text: None) -> None:
+        self._choices = Choices(config)
+        self._device = device_of(config.recipe.device)
+        tell("scanning the dataset")
+        self.index = batches.scan(config)
+        self._needs_two = choose_images(self._choices, self.index)
+        data = self.config.data
+        assert data.image_size is not None
+        assert data.channels is not None
+        self._spec = Spec(image_size=data.image_size, channels=data.channels, resize=data.resize)
+        self.facts = Facts(
+            images=len(self.index.part(TRAIN)),
+            image_size=data.image_size,
+            channels=data.channels,
+            needs_two=self._needs_two,
+        )
+
+    @property
+    def config(self) -> Config:
+        """The configuration with what was chosen."""
+        return self._choices.config
+
+    def with_workers(self, count: int) -> Config:
+        """The configuration with so many workers; what only workers can do is left out for none."""
+        return self.config.replace(num_workers=count, **({} if count else {"prefetch_factor": None, "timeout": 0.0}))
+
+    def data(self, workers: int) -> Data:
+        """Loaders with so many workers; the first call measures mean and standard deviation."""
+        context = start_forkserver() if workers else None
+        made = batches.build_batches(
+            self.with_workers(workers), self.index, self._spec, needs_two=self._needs_two, context=context
+        )
+        choose_rest(self._choices, made)
+        return made
+
+    def prepare(self, data: Data) -> Callable[[Batch], tuple[Tensor, Tensor]]:
+        """What takes a batch to the device, as in training."""
+        device, normalize = self._device, Normalize(data.mean, data.std, self._device)
+
+        def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
+            images = normalize(batch.images.to(device, non_blocking=True))
+            return images, batch.targets.to(device, non_blocking=True)
+
+        return to_device
+
+    def training_step(self, data: Data) -> Step:
+        """One step of training on a batch, which returns the loss; the model learns nothing that is kept."""
+        recipe, prepare = self.config.recipe, self.prepare(data)
+        size = {"channels": self.facts.channels, "image_size": self.facts.image_size}
+        model = catalog.build(self.config.model.model, num_classes=len(self.index.classes), **size)
+        model = model.to(self._device).train()
+        loss_func = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        optimizer = build_optimizer(
+            recipe.optimizer,
+            model.parameters(),
+            lr=recipe.lr,
+            momentum=recipe.momentum,
+            weight_decay=recipe.weight_decay,
+        )
+
+        def step(batch: Batch) -> Tensor:
+            inputs, targets = prepare(batch)
+            optimizer.zero_grad()
+            loss: Tensor = loss_func(model(inputs), targets)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            return loss
+
+        return step
+
+
+def facts(config: Config) -> Facts:
+    """What the words about the loader options need to know of the data and the model.
+
+    Raises:
+        UserError: the data or the model does not do.
+    """
+    return Bench(config).facts
+
+
+def measure(
+    config: Config,
+    *,
+    workers: Sequence[int] | None = None,
+    seconds_each: float = 3.0,
+    tell: Callable[[str], None] = lambda text: None,
+) -> Iterator[Measurement]:
+    """The speed of the configured loader with each of the worker counts.
+
+    Several times a second it yields how far the present one is; closing the generator ends its
+    processes. Without `workers` it takes `candidates()` and ends where two in a row brought
+    nothing. `tell` hears what is being done.
+
+    Raises:
+        UserError: the data or the model does not do.
+    """
+    threads = torch.get_num_threads()
+    try:
+        set_up_torch(config)
+        bench = Bench(config, tell)
+        tell("measuring the images, then a training step")
+        step, step_seconds = timed_step(bench)
+        counts = candidates() if workers is None else tuple(workers)
+        done: list[Measurement] = []
+        for turn, count in enumerate(counts):
+            tell(f"measuring {workers_in_words(count)}, {turn + 1} of {len(counts)}")
+            blank = Measurement(num_workers=count, step_seconds=step_seconds)
+            for measurement in _measure_one(bench, step, count, turn / len(counts), blank, seconds_each):
+                yield measurement
+                done += [measurement] * measurement.final
+            if workers is None and _levelled_off(done):
+                return
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _levelled_off(done: list[Measurement]) -> bool:
+    """Whether the last two were no better than the best before them."""
+    rates = [measurement.trained_per_second for measurement in done]
+    return len(rates) > 3 and max(rates[-2:]) < (1 + ENOUGH) * max(rates[:-2])
+
+
+def timed_step(bench: Bench) -> tuple[Step, float]:
+    """A training step and the seconds it takes on a batch that is there; slower ones went before."""
+    data = bench.data(0)
+    step, batch = bench.training_step(data), _first(data.train)
+    began = time.perf_counter()
+    step(batch).item()
+    for _ in range(2 if time.perf_counter() - began < STEP_SECONDS else 0):
+        step(batch).item()
+    began = time.perf_counter()
+    for count in range(1, MOST_STEPS + 1):
+        loss = step(batch)
+        if time.perf_counter() - began > STEP_SECONDS:
+            break
+    loss.item()  # waits until a GPU is done
+    return step, (time.perf_counter() - began) / count
+
+
+def _measure_one(
+    bench: Bench, step: Step, count: int, part: float, blank: Measurement, seconds: float
+) -> Iterator[Measurement]:
+    """Half of the time batches alone, half of it training on them.
+
+    Training is measured and not reckoned from the other two figures: where the model computes on
+    the processors too, it and the workers take them from each other.
+    """
+    if problem := check_shared_memory(bench.with_workers(count).loader, bench.facts):
+        yield replace(blank, skipped=problem, final=True)
+        return
+    yield blank
+    began = time.perf_counter()
+    stream = endless(bench.data(count).train, part)
+    try:
+        next(stream)
+        now = replace(blank, first_batch_seconds=time.perf_counter() - began)
+        for _ in range(count - 1):  # the others were made meanwhile: they say nothing about the rate
+            next(stream)
+        for rate, _ in _rates(stream, None, seconds / 2):
+            now = replace(now, images_per_second=rate)
+            yield now
+        for rate, wait_share in _rates(stream, step, seconds / 2):
+            now = replace(now, trained_per_second=rate, wait_share=wait_share)
+            yield now
+        yield replace(now, final=True)
+    finally:
+        stream.close()
+
+
+def _rates(stream: Iterator[Batch], step: Step | None, seconds: float) -> Iterator[tuple[float, float]]:
+    """Images per second and share of the time spent waiting, several times and at the end."""
+    began = time.perf_counter()
+    told, passed, waited, seen = LOOK / 2, 0.0, 0.0, 0
+    while passed < seconds:
+        before = time.perf_counter()
+        batch = next(stream)
+        waited += time.perf_counter() - before
+        if step is not None:
+            step(batch).item()
+        seen += len(batch.targets)
+        passed = time.perf_counter() - began
+        if told <= passed < seconds:
+            told = passed + LOOK
+            yield seen / passed, waited / passed
+    yield seen / passed, waited / passed
+
+
+def endless(loader: EpochLoader, part: float = 0.0) -> Generator[Batch, None, None]:
+    """Epoch after epoch.
+
+    `part` in [0, 1) tells where to begin, so that no worker count reads only files that one before
+    it has brought into the memory of the system: in another epoch, and elsewhere in it.
+
+    Raises:
+        DataError: no image can be read.
+    """
+    epoch, start = round(part * 1000), int(part * loader.batches)
+    while True:
+        batch = None
+        for batch in loader.epoch(epoch, start):  # noqa: B007
+            yield batch
+        if batch is None and start == 0:
+            raise DataError("None of the training images can be read.")
+        epoch, start = epoch + 1, 0
+
+
+def _first(loader: EpochLoader) -> Batch:
+    stream = endless(loader)
+    try:
+        return next(stream)
+    finally:
+        stream.close()
+
+
+def first_batch(config: Config) -> FirstBatch:
+    """The first batch of the first epoch.
+
+    Raises:
+        UserError: the data or the model does not do.
+    """
+    bench = Bench(config)
+    data = bench.data(config.loader.num_workers)
+    began = time.perf_counter()
+    batch = _first(data.train)
+    seconds = time.perf_counter() - began
+    images, targets = batch.images, batch.targets
+    inputs, _ = bench.prepare(data)(batch)
+    counts = enumerate(targets.bincount().tolist())
+    return FirstBatch(
+        images=tuple(images.shape),
+        images_dtype=_name(images),
+        images_range=_range(images),
+        inputs=tuple(inputs.shape),
+        inputs_dtype=_name(inputs),
+        inputs_range=_range(inputs),
+        targets=tuple(targets.shape),
+        targets_dtype=_name(targets),
+        classes=tuple((bench.index.classes[number], count) for number, count in counts if count),
+        bytes=images.nbytes + targets.nbytes,
+        seconds=seconds,
+        warnings=batch.warnings,
+    )
+
+
+def _name(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _range(tensor: Tensor) -> tuple[float, float]:
+    return float(tensor.min()), float(tensor.max())

@@ -1,0 +1,154 @@
+"""Names of tensors and layers: whole segments between dots, never substrings."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import lru_cache
+
+from tui_trainer.errors import WeightsError
+from tui_trainer.text import display
+
+COUNTER = "num_batches_tracked"  # a counter that no layer's output depends on, missing in old files
+_WRAPPERS = frozenset(
+    {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "_flat_param"}
+)
+_ALIASED = frozenset({"gamma", "beta", "weight_g", "weight_v"})
+_PARAMETRIZED = re.compile(r"(^|\.)parametrizations\.([^.]+)\.original([01]?)$")
+
+
+def layer_of(name: str) -> str:
+    """The module that owns the tensor `name`; of a tensor without a module, its own name."""
+    match = _PARAMETRIZED.search(name) if "parametrizations" in name else None
+    if match:
+        return name[: match.start()] or name
+    return name.rpartition(".")[0] or name
+
+
+def leaf_of(name: str) -> str:
+    """The last segment of `name`."""
+    return name.rpartition(".")[2]
+
+
+def layers_of(names: Iterable[str]) -> dict[str, list[str]]:
+    """The tensors of each layer, layers in the order of their first tensor."""
+    result: dict[str, list[str]] = {}
+    for name in names:
+        result.setdefault(layer_of(name), []).append(name)
+    return result
+
+
+def under(name: str, prefix: str) -> bool:
+    """Whether `name` is `prefix` or lies below it."""
+    return not prefix or name == prefix or name.startswith(prefix + ".")
+
+
+def without_wrappers(names: Iterable[str], model_names: Collection[str]) -> dict[str, str]:
+    """Each name without the segments that DataParallel, compile, FSDP and the like put in: {new: old}.
+
+    `module` is only removed when the model has no module of that name; where two names would become
+    one, all keep theirs.
+    """
+    removed = set(_WRAPPERS)
+    if not any("module" in name.split(".") for name in model_names):
+        removed.add("module")
+    removed -= {segment for name in model_names for segment in name.split(".") if segment in removed}
+    names = list(names)
+    result: dict[str, str] = {}
+    for name in names:
+        short = ".".join(segment for segment in name.split(".") if segment not in removed)
+        if not short or short in result:
+            return {name: name for name in names}
+        result[short] = name
+    return result
+
+
+def with_aliases(names: Mapping[str, str], model_names: Collection[str]) -> dict[str, str]:
+    """`names` ({now: old}) with the model's words for gamma, beta, weight_g and weight_v."""
+    leaves = {leaf_of(name) for name in model_names}
+    parametrized = any(".parametrizations." in f".{name}" for name in model_names)
+    if not any(leaf_of(name) in _ALIASED or "parametrizations" in name for name in names):
+        return dict(names)
+    swaps: list[tuple[str, str]] = []
+    if "gamma" not in leaves:
+        swaps += [(r"(^|\.)gamma$", r"\1weight"), (r"(^|\.)beta$", r"\1bias")]
+    if parametrized:
+        swaps += [(r"(^|\.)(\w+)_g$", r"\1parametrizations.\2.original0")]
+        swaps += [(r"(^|\.)(\w+)_v$", r"\1parametrizations.\2.original1")]
+    elif "weight_g" in leaves:
+        swaps += [(r"(^|\.)parametrizations\.(\w+)\.original0$", r"\1\2_g")]
+        swaps += [(r"(^|\.)parametrizations\.(\w+)\.original1$", r"\1\2_v")]
+    result: dict[str, str] = {}
+    for now, old in names.items():
+        changed = now
+        for pattern, replacement in swaps:
+            other = re.sub(pattern, replacement, now)
+            if other != now and other in model_names and now not in model_names:
+                changed = other
+        result[changed if changed not in result and (changed == now or changed not in names) else now] = old
+    return result
+
+
+def parse_rename(rule: str) -> tuple[str, str]:
+    """The rule "old=new": whole segments at the start of a name; either side may be empty.
+
+    Raises:
+        WeightsError: it has no single "=".
+    """
+    old, equals, new = rule.partition("=")
+    if not equals or "=" in new:
+        raise WeightsError(
+            f"a rename rule is not understood: {display(rule, 80)}: write OLD=NEW, as in backbone=encoder."
+        )
+    return old.strip().strip("."), new.strip().strip(".")
+
+
+class Selection:
+    """Patterns that choose layers: runs of whole segments, each of which may hold * ? [...].
+
+    `fc1` chooses fc1 and enc.fc1 and what lies below them, never fc10; `layer4.*.conv1` a run of three.
+    """
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self.patterns = tuple(pattern.strip().strip(".") for pattern in patterns if pattern.strip().strip("."))
+        self._split = [_segments(pattern) for pattern in self.patterns]
+        self.used: set[str] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self.patterns)
+
+    def matches(self, *names: str) -> bool:
+        """Whether a pattern stands in one of `names`; remembers which patterns ever did."""
+        found = False
+        for name in names:
+            segments = name.split(".")
+            for pattern, wanted in zip(self.patterns, self._split, strict=True):
+                if _run_in(segments, wanted):
+                    self.used.add(pattern)
+                    found = True
+        return found
+
+    @property
+    def unused(self) -> tuple[str, ...]:
+        """Patterns that chose nothing so far."""
+        return tuple(pattern for pattern in self.patterns if pattern not in self.used)
+
+
+@lru_cache(maxsize=4096)
+def _segments(pattern: str) -> tuple[str, ...]:
+    return tuple(pattern.split("."))
+
+
+def _run_in(segments: Sequence[str], wanted: Sequence[str]) -> bool:
+    width = len(wanted)
+    return any(
+        all(_same(segment, want) for segment, want in zip(segments[at : at + width], wanted, strict=True))
+        for at in range(len(segments) - width + 1)
+    )
+
+
+def _same(segment: str, want: str) -> bool:
+    if "*" in want or "?" in want or "[" in want:
+        return fnmatch.fnmatchcase(segment, want)
+    return segment == want

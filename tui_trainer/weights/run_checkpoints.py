@@ -1,0 +1,48 @@
+"""This program's own run folders as weight files: which of a run's files to take."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tui_trainer.errors import WeightsError
+from tui_trainer.text import display
+from tui_trainer.weights.limits import MAX_CLASS_NAMES, UnreadableError
+from tui_trainer.weights.strict_json import parsed
+
+_STEP = re.compile(r"step-(\d{1,15})\.pt")
+
+
+def weight_file_of(path: Path) -> Path:
+    """`path`, or of a run folder its best, else its final, else its last checkpoint.
+
+    Raises:
+        WeightsError: `path` is a folder without checkpoints.
+    """
+    try:
+        if not path.is_dir():
+            return path
+        folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+        for name in ("best.safetensors", "final.safetensors"):
+            if (folder / name).is_file():
+                return folder / name
+        steps = [(int(match[1]), entry) for entry in folder.iterdir() if (match := _STEP.fullmatch(entry.name))]
+    except (OSError, ValueError) as error:
+        raise WeightsError(f"the folder cannot be read ({type(error).__name__}): {display(path)}: check it.") from None
+    if not steps:
+        raise WeightsError(
+            f"a weight file is expected, and this folder has no checkpoints: {display(path)}: give the file itself."
+        )
+    return max(steps)[1]
+
+
+def class_names(metadata: dict[str, str]) -> tuple[str, ...]:
+    """The class names that a safetensors file's metadata lists as JSON, under `classes` or `class_names`."""
+    for key in ("classes", "class_names"):
+        try:
+            names = parsed(f'{{"names": {metadata[key]}}}'.encode()).get("names")
+        except (KeyError, UnreadableError, UnicodeError):
+            continue
+        if isinstance(names, list) and len(names) <= MAX_CLASS_NAMES and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    return ()
