@@ -244,9 +244,8 @@ class Process:
 
     def __init__(self, words: Sequence[object], **options: Any) -> None:
         command = [sys.executable, "-m", "tui_trainer", *map(str, words)]
-        self.popen = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT, **options
-        )
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        self.popen = subprocess.Popen(command, text=True, cwd=ROOT, **(pipes | options))
 
     def until(self, what: Callable[[], Any]) -> Any:
         """The first true value of `what`; fails if the process ends before."""

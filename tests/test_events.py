@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tui_trainer import events
-from tui_trainer.events import Event, Evaluated, Warned
+from tui_trainer.events import Evaluated, Event, Warned
 
 NAMES = st.text(st.one_of(st.characters(codec="utf-8"), st.characters(min_codepoint=0xDC80, max_codepoint=0xDCFF)))
 STRATEGIES: dict[str, st.SearchStrategy[object]] = {

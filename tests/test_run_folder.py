@@ -51,7 +51,9 @@ def test_a_line_that_is_still_being_written_waits(box: tuple[Mailbox, RunFolder]
 
 def test_lines_that_are_no_commands_are_passed_over(box: tuple[Mailbox, RunFolder]) -> None:
     mailbox, folder = box
-    append(folder, b"\xff\xfe\n\n[]\n{\n" + b"[" * 50_000 + b'\n{"kind": "dance"}\n' + to_json(Stop()).encode() + b"\n\0\n")
+    append(
+        folder, b"\xff\xfe\n\n[]\n{\n" + b"[" * 50_000 + b'\n{"kind": "dance"}\n' + to_json(Stop()).encode() + b"\n\0\n"
+    )
     assert mailbox.take() == [Stop()]
     mailbox.close()
 

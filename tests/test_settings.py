@@ -1,4 +1,5 @@
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -25,6 +26,9 @@ def values_of(item: Setting) -> st.SearchStrategy[Value]:
         made = st.floats(
             low, high, exclude_min=item.gt is not None, exclude_max=item.lt is not None, allow_infinity=False
         )
+    elif item.item is str and item.kind is tuple:
+        names = st.text(st.characters(codec="utf-8", exclude_characters=",\0"), max_size=9).map(str.strip).filter(len)
+        made = st.lists(names, max_size=4).map(tuple)
     elif item.kind is tuple:
         made = st.lists(FLOATS, max_size=4).map(tuple)
     else:
@@ -62,13 +66,20 @@ JUNK = st.one_of(
 )
 
 
+def outcome(check: Callable[[], Value]) -> tuple[str, Value]:
+    """The sentence of a refusal, or nothing and the value kept."""
+    try:
+        return "", check()
+    except ConfigError as error:
+        return str(error), None
+
+
 @given(ANY_SETTING, JUNK)
 def test_whatever_a_file_holds_is_kept_within_bounds_or_refused_by_name(item: Setting, value: object) -> None:
-    try:
-        kept = item.check(value, f"file: {item.name}")
-    except ConfigError as error:
-        assert f"file: {item.name} = " in str(error)
-        assert f"{item.name} must be " in str(error)
+    sentence, kept = outcome(lambda: item.check(value, f"file: {item.name}"))
+    if sentence:
+        assert f"file: {item.name} = " in sentence
+        assert f"{item.name} must be " in sentence
         return
     assert kept is None or type(kept) is item.kind
     assert (kept is None) <= item.optional
@@ -84,10 +95,9 @@ def test_whatever_a_file_holds_is_kept_within_bounds_or_refused_by_name(item: Se
 
 @given(ANY_SETTING, st.text(max_size=12))
 def test_whatever_is_typed_is_a_value_or_a_sentence(item: Setting, text: str) -> None:
-    try:
-        kept = item.from_text(text, item.flag)
-    except ConfigError as error:
-        assert str(error).startswith(item.flag)
+    sentence, kept = outcome(lambda: item.from_text(text, item.flag))
+    if sentence:
+        assert sentence.startswith(item.flag)
     else:
         assert item.check(kept, item.flag) == kept
 
@@ -128,7 +138,7 @@ def test_auto_is_taken_where_it_means_something_and_nowhere_else(name: str) -> N
         assert item.from_text("auto", item.flag) is None
         assert item.from_text("AUTO", item.flag) is None
         assert item.check("auto", name) is None
-    elif item.kind is not str:
+    elif item.kind is not str and item.item is not str:
         with pytest.raises(ConfigError):
             item.from_text("auto", item.flag)
 
@@ -148,6 +158,8 @@ def test_a_whole_number_is_taken_where_a_number_is_wanted() -> None:
 
 @pytest.mark.parametrize("text", ["a\0b", "caf\udce9"])
 def test_text_that_no_file_could_hold_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="must be a list of texts"):
+        SETTINGS["freeze"].from_text(f"conv1,{text}", "--freeze")
     with pytest.raises(ConfigError, match=r"--data = .*: data must be text"):
         SETTINGS["data"].from_text(text, "--data")
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tui_trainer.config import SETTINGS
 from tui_trainer.data.examine import EVERYTHING, Limits, examine
 from tui_trainer.data.report import Report
-from tui_trainer.data.sources import TRAIN, scan
+from tui_trainer.data.sources import scan
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display
 
@@ -126,7 +126,7 @@ def _bars(report: Report, console: Console) -> Table:
     table.add_column("train", justify="right")
     table.add_column("held out", justify="right")
     table.add_column(f"{full} train {light} held out")
-    for name, train, total in zip(report.classes, report.counts[TRAIN], report.in_class, strict=True):
+    for name, train, total in zip(report.classes, report.in_train, report.in_class, strict=True):
         cells = max(1, round(width * total / most))
         first = round(cells * train / total)
         bar = Text.assemble((full * first, "cyan"), (light * (cells - first), "dim"))

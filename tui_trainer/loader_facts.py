@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tui_trainer.config import LoaderConfig
+from tui_trainer.text import display
 
 ENOUGH = 0.05  # less than this part more is not worth another worker
 PREFETCH = 2  # torch's choice of prefetch_factor
 CANDIDATES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 SHARED_MEMORY = "/dev/shm"
+MOST_CLASSES = 10  # classes of a batch that are named
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,20 +92,21 @@ def candidates(most: int | None = None) -> tuple[int, ...]:
 
 
 def recommend(measurements: Sequence[Measurement]) -> Recommendation | None:
-    """The fewest workers within 5 % of the best speed of training; None if nothing was measured."""
+    """The fewest workers within 5 % of the best speed of training; None unless two were measured."""
     done = sorted((m for m in measurements if m.final and not m.skipped), key=lambda m: m.num_workers)
-    if not done:
+    if len(done) < 2:
         return None
     best = max(m.trained_per_second for m in done)
     chosen = next(m for m in done if m.trained_per_second >= (1 - ENOUGH) * best)
-    words, waits = workers_in_words(chosen.num_workers), f"{chosen.wait_share:.0%}"
+    waits = f"the model waits for data {chosen.wait_share:.0%} of the time"
     if chosen.wait_share <= ENOUGH:
-        why = f"With {words} the model waits for data {waits} of the time: more would bring nothing."
+        why = f"{waits}: more would bring nothing."
     elif chosen is done[0]:
-        why = f"{words} will do: more bring less than 5 %; the model waits for data {waits} of the time."
+        why = f"training is within 5 % of the fastest; {waits}."
     else:
-        times, fewest = chosen.trained_per_second / done[0].trained_per_second, workers_in_words(done[0].num_workers)
-        why = f"{words} train {times:.1f} times as fast as {fewest}; the model still waits {waits} of the time."
+        times = chosen.trained_per_second / done[0].trained_per_second
+        why = f"training is {times:.1f} times as fast as with {done[0].num_workers}; {waits}."
+    why = f"With {workers_in_words(chosen.num_workers)} {why}"
     return Recommendation(num_workers=chosen.num_workers, reason=why)
 
 
@@ -163,3 +166,25 @@ def _workers(loader: LoaderConfig, facts: Facts) -> str:
     words += f"{all_of_them:,} batches, " if all_of_them != each else ""
     words += f"{size_in_words(size * all_of_them)} of shared memory."
     return words if loader.persistent_workers else f"{words} They are started anew each epoch."
+
+
+def batch_in_words(batch: FirstBatch) -> list[tuple[str, str]]:
+    """A first batch line by line: what a line is about, and what there is to say; the first is the title."""
+    shown = ", ".join(f"{display(name, 20)}: {count}" for name, count in batch.classes[:MOST_CLASSES])
+    more = len(batch.classes) - MOST_CLASSES
+    return [
+        ("", f"First batch: {size_in_words(batch.bytes)} in {batch.seconds:.2f} s"),
+        ("read", f"{_shape(batch.images)} {batch.images_dtype}, {_range(batch.images_range)}"),
+        ("model", f"{_shape(batch.inputs)} {batch.inputs_dtype}, {_range(batch.inputs_range)}"),
+        ("target", f"{_shape(batch.targets)} {batch.targets_dtype}"),
+        ("in it", f"{shown} and {more} more classes" if more > 0 else shown),
+        *(("warning", display(text)) for text in batch.warnings[:3]),
+    ]
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def _range(values: tuple[float, float]) -> str:
+    return f"{values[0]:.3g} to {values[1]:.3g}"

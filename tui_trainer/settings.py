@@ -124,7 +124,7 @@ class Setting:
         if self.choices and value not in self.choices:
             return False
         if isinstance(value, tuple):
-            return all(math.isfinite(v) for v in value if isinstance(v, float))
+            return all(math.isfinite(v) if isinstance(v, float) else not _UNWRITABLE.search(v) for v in value)
         if isinstance(value, str):
             return not _UNWRITABLE.search(value)
         if isinstance(value, bool) or not isinstance(value, int | float):

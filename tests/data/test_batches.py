@@ -39,7 +39,7 @@ def test_an_epoch_has_every_sample_of_its_part_once(colour24: Path) -> None:
     train, val = read(data.train), read(data.val)
     assert [len(targets) for _, targets, _ in train] == [5, 5, 5, 3]
     assert [number for number, *_ in train] == [1, 2, 3, 4]
-    assert sorted(sum((targets for _, targets, _ in train), [])) == [0] * 9 + [1] * 9
+    assert sorted([target for _, targets, _ in train for target in targets]) == [0] * 9 + [1] * 9
     assert [targets for _, targets, _ in val] == [[0, 0, 0, 1, 1], [1]]
     assert (data.train.samples, data.train.batches, data.val.samples, data.val.batches) == (18, 4, 6, 2)
     assert train[0][2].shape == (5, 16, 16, 3)
@@ -67,16 +67,13 @@ def without_workers(colour24: Path) -> dict[int, list[Any]]:
     return {epoch: read(data.train, epoch) for epoch in (0, 1)}
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_worker_processes_give_the_same_batches(
-    colour24: Path, without_workers: dict[int, list[Any]], workers: int
-) -> None:
-    data = built(colour24, augment="standard", num_workers=workers)
+def test_worker_processes_give_the_same_batches(colour24: Path, without_workers: dict[int, list[Any]]) -> None:
+    data = built(colour24, augment="standard", num_workers=2)
     before = torch.get_rng_state()
     for epoch in (0, 1):
         assert same(read(data.train, epoch), without_workers[epoch])
     assert same(read(data.train, 1, start=2), without_workers[1][2:])
-    assert len(multiprocessing.active_children()) >= workers  # they were real, and are kept from epoch to epoch
+    assert len(multiprocessing.active_children()) >= 2  # they were real, and are kept from epoch to epoch
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -207,7 +204,7 @@ def test_a_link_to_the_dataset_reaches_validation_images_elsewhere(tmp_path: Pat
     (tmp_path / "link").symlink_to(tmp_path / "deep" / "er" / "train")
     data = built(tmp_path / "link", channels=1, val_data=str(tmp_path / "val"))
     assert len(data.index.part(VAL)) == 4
-    assert all(os.path.exists(data.index.path(int(i))) for i in data.index.part(VAL))
+    assert all(Path(os.fsdecode(data.index.path(int(i)))).exists() for i in data.index.part(VAL))
     assert sum(len(targets) for _, targets, _ in read(data.val)) == 4
 
 
@@ -217,4 +214,6 @@ def test_the_options_of_the_loader_reach_torch() -> None:
     wanted = {"batch_size": 32, "num_workers": 2, "timeout": 9.0, "prefetch_factor": 3, "drop_last": True}
     assert {name: options[name] for name in wanted} == wanted
     assert options["persistent_workers"] is False
-    assert batches.loader_options(Config().loader, None)["persistent_workers"] is False  # torch refuses it without workers
+    assert (
+        batches.loader_options(Config().loader, None)["persistent_workers"] is False
+    )  # torch refuses it without workers

@@ -83,7 +83,10 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out(index: Index, tmp_path
     batch = collate([dataset[0, i] for i in range(4)])
     assert batch.images.shape == (2, 16, 16, 3)
     assert batch.targets.tolist() == [0, 1]
-    assert batch.bad == [(b"a/bad.png", "damaged, truncated, or no image"), (b"b/bad.png", "damaged, truncated, or no image")]
+    assert batch.bad == [
+        (b"a/bad.png", "damaged, truncated, or no image"),
+        (b"b/bad.png", "damaged, truncated, or no image"),
+    ]
     nothing = collate([dataset[0, 0]])
     assert (len(nothing.targets), len(nothing.images), len(nothing.bad)) == (0, 0, 1)
 

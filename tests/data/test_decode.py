@@ -27,7 +27,9 @@ def saved(path: Path, image: Image.Image, **options: object) -> bytes:
 
 @pytest.mark.parametrize("colour", [RED, GREEN, BLUE])
 @pytest.mark.parametrize("extension", ["png", "bmp", "tiff", "webp", "jpg", "gif"])
-def test_channels_come_in_the_order_red_green_blue(tmp_path: Path, extension: str, colour: tuple[int, int, int]) -> None:
+def test_channels_come_in_the_order_red_green_blue(
+    tmp_path: Path, extension: str, colour: tuple[int, int, int]
+) -> None:
     path = saved(tmp_path / f"x.{extension}", Image.new("RGB", (16, 8), colour))
     pixels = read_image(path, 3)
     assert pixels.shape == (8, 16, 3)
@@ -55,7 +57,14 @@ def test_a_grey_file_as_colour_has_three_equal_channels(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "colour", "grey"),
-    [("L", 9, True), ("RGB", RED, False), ("RGBA", (1, 2, 3, 4), False), ("P", 3, False), ("1", 1, True), ("I;16", 900, True)],
+    [
+        ("L", 9, True),
+        ("RGB", RED, False),
+        ("RGBA", (1, 2, 3, 4), False),
+        ("P", 3, False),
+        ("1", 1, True),
+        ("I;16", 900, True),
+    ],
 )
 def test_every_kind_of_png_is_read(tmp_path: Path, mode: str, colour: object, grey: bool) -> None:
     path = saved(tmp_path / "x.png", Image.new(mode, (5, 3), colour))
@@ -117,7 +126,8 @@ def test_a_png_with_a_flipped_bit_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"\0", b"<!DOCTYPE html><html>404</html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"PK\x03\x04"]
+    "data",
+    [b"", b"\0", b"<!DOCTYPE html><html>404</html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"PK\x03\x04"],
 )
 @pytest.mark.parametrize("look", [lambda data: decode(data, 3), lambda data: decode(data, 1), is_grey])
 def test_what_is_no_image_is_refused(data: bytes, look: object) -> None:
@@ -133,7 +143,12 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 def bomb(side: int) -> bytes:
     """A small PNG that says it is side x side."""
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_an_image_that_claims_a_billion_pixels_is_refused_unread() -> None:
@@ -160,7 +175,11 @@ def test_a_pipe_named_like_an_image_is_refused_without_waiting(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     ("path", "reason"),
-    [(b"/dev/zero", "not a regular file"), (b"/tmp", "not a regular file"), (b"/none.jpg", "No such file or directory")],
+    [
+        (b"/dev/zero", "not a regular file"),
+        (b"/tmp", "not a regular file"),
+        (b"/none.jpg", "No such file or directory"),
+    ],
 )
 def test_devices_folders_and_nothing_are_refused(path: bytes, reason: str) -> None:
     with pytest.raises(BadImageError, match=reason):

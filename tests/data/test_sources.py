@@ -23,10 +23,9 @@ def make(tmp_path: Path) -> Make:
         root = tmp_path / folder
         root.mkdir(exist_ok=True)
         for name in names:
-            path = os.path.join(os.fsencode(root), os.fsencode(name))
-            os.makedirs(os.path.dirname(path), exist_ok=True)
-            with open(path, "wb"):
-                pass
+            path = root / os.fsdecode(name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
         return root
 
     return files
@@ -59,18 +58,31 @@ def test_class_folders_become_classes_in_order(make: Make) -> None:
 
 
 def test_images_may_lie_at_any_depth_with_extensions_in_any_case(make: Make) -> None:
-    index = found(make("a/x/y/z/1.PNG", "a/2.JpEg", "a/x/3.webp", "b/4.TIF", "b/deep/5.jpg", "b/notes.txt", "b/6.png.bak"))
+    index = found(
+        make("a/x/y/z/1.PNG", "a/2.JpEg", "a/x/3.webp", "b/4.TIF", "b/deep/5.jpg", "b/notes.txt", "b/6.png.bak")
+    )
     assert names(index) == ["a/2.JpEg", "a/x/3.webp", "a/x/y/z/1.PNG", "b/4.TIF", "b/deep/5.jpg"]
 
 
 def test_hidden_files_and_folders_are_no_data(make: Make) -> None:
-    root = make("a/1.png", "b/1.png", "b/2.png", ".git/1.png", "a/.thumbs/1.png", "a/._1.png", "__MACOSX/a/1.png", "b/@eaDir/1.png")
+    root = make(
+        "a/1.png",
+        "b/1.png",
+        "b/2.png",
+        ".git/1.png",
+        "a/.thumbs/1.png",
+        "a/._1.png",
+        "__MACOSX/a/1.png",
+        "b/@eaDir/1.png",
+    )
     assert names(found(root)) == ["a/1.png", "b/1.png", "b/2.png"]
 
 
 @pytest.mark.parametrize("held_out", ["val", "valid", "validation"])
 def test_a_given_split_is_used(make: Make, held_out: str) -> None:
-    index = found(make("train/a/1.png", "train/b/1.png", f"{held_out}/a/2.png", f"{held_out}/b/2.png", f"{held_out}/b/3.png"))
+    index = found(
+        make("train/a/1.png", "train/b/1.png", f"{held_out}/a/2.png", f"{held_out}/b/2.png", f"{held_out}/b/3.png")
+    )
     assert names(index, TRAIN) == ["train/a/1.png", "train/b/1.png"]
     assert names(index, VAL) == [f"{held_out}/a/2.png", f"{held_out}/b/2.png", f"{held_out}/b/3.png"]
     assert index.targets.tolist() == [0, 1, 0, 1, 1]
@@ -104,7 +116,7 @@ def test_validation_images_may_lie_elsewhere(make: Make) -> None:
     other = make("b/9.png", folder="other")
     index = found(root, other)
     assert names(index, VAL) == ["../other/b/9.png"]
-    assert os.path.samefile(index.path(2), other / "b/9.png")
+    assert (other / "b/9.png").samefile(os.fsdecode(index.path(2)))
     assert index.targets.tolist() == [0, 1, 1]
 
 
@@ -130,7 +142,14 @@ def test_a_link_to_itself_costs_nothing_but_itself(make: Make) -> None:
 
 # Names from outside ---------------------------------------------------------------------------------------------------
 
-STRANGE = [b"a/caf\xe9.png", b"a/new\nline.png", b'a/"quoted", comma.png', b"a/\x1b[31m.png", b"b\xff\n/1.png", b"b\xff\n/2.png"]
+STRANGE = [
+    b"a/caf\xe9.png",
+    b"a/new\nline.png",
+    b'a/"quoted", comma.png',
+    b"a/\x1b[31m.png",
+    b"b\xff\n/1.png",
+    b"b\xff\n/2.png",
+]
 
 
 def test_names_of_any_bytes_are_kept(make: Make, tmp_path: Path) -> None:
@@ -195,7 +214,9 @@ FRACTION = st.floats(0, 1, exclude_min=True, exclude_max=True)
 
 def index_of(counts: list[int]) -> Index:
     classes = tuple(f"c{n}" for n in range(len(counts)))
-    groups = [(c, [b"%s/%d.png" % (c.encode(), i) for i in range(n)], TRAIN) for c, n in zip(classes, counts, strict=True)]
+    groups = [
+        (c, [b"%s/%d.png" % (c.encode(), i) for i in range(n)], TRAIN) for c, n in zip(classes, counts, strict=True)
+    ]
     return _index(Path("/data"), classes, groups)
 
 

@@ -35,12 +35,22 @@ def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
 def test_the_resampler_is_pillows(height: int, width: int, size: int, channels: int) -> None:
     pixels = picture(height, width, channels)
     mine = resample(to_tensor(pixels), size, size).permute(1, 2, 0).numpy().astype(int)
-    image = Image.fromarray(pixels.squeeze() if channels == 1 else pixels, "L" if channels == 1 else "RGB") if height > 1 or channels == 3 else Image.fromarray(pixels[:, :, 0])
+    image = (
+        Image.fromarray(pixels.squeeze() if channels == 1 else pixels, "L" if channels == 1 else "RGB")
+        if height > 1 or channels == 3
+        else Image.fromarray(pixels[:, :, 0])
+    )
     theirs = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).astype(int).reshape(mine.shape)
     assert np.abs(mine - theirs).max() <= 1
 
 
-@given(st.integers(1, 90), st.integers(1, 90), st.integers(1, 40), st.sampled_from(["squash", "crop", "pad"]), st.sampled_from([1, 3]))
+@given(
+    st.integers(1, 90),
+    st.integers(1, 90),
+    st.integers(1, 40),
+    st.sampled_from(["squash", "crop", "pad"]),
+    st.sampled_from([1, 3]),
+)
 def test_every_shape_becomes_a_square_of_bytes(height: int, width: int, size: int, mode: str, channels: int) -> None:
     square = make_square(to_tensor(np.full((height, width, channels), 200, np.uint8)), size, mode)
     assert square.shape == (channels, size, size)
@@ -150,7 +160,9 @@ def test_no_augmentation_is_none() -> None:
 
 
 def test_addresses_do_not_meet() -> None:
-    seen = {address(seed, epoch, index) for seed in (0, 1, 2**32 - 1) for epoch in range(20) for index in range(-1, 300)}
+    seen = {
+        address(seed, epoch, index) for seed in (0, 1, 2**32 - 1) for epoch in range(20) for index in range(-1, 300)
+    }
     assert len(seen) == 3 * 20 * 301
     assert all(0 <= number < 2**63 for number in seen)
     bits = np.array([[number >> bit & 1 for bit in range(63)] for number in sorted(seen)])

@@ -127,7 +127,8 @@ def other_version(folder: Path) -> None:
 DAMAGES = [
     damage_flip_start, damage_flip_end, damage_truncate, damage_empty, damage_remove_data, damage_longer, damage_folder,
     manifest(""), manifest("{"), manifest("null"), manifest("[]"), manifest("5"), manifest("{}"), manifest(b"\xff"),
-    manifest('{"size": "x", "sha256": 5}'), agreeing(b""), agreeing(b"PK\x03\x04"), agreeing(b"\x80\x02."), other_version,
+    manifest('{"size": "x", "sha256": 5}'), agreeing(b""), agreeing(b"PK\x03\x04"), agreeing(b"\x80\x02."),
+    other_version,
 ]  # fmt: skip
 
 
@@ -185,7 +186,9 @@ def test_a_process_killed_between_data_and_manifest_has_saved_nothing(
 
 
 @pytest.mark.parametrize("fails", ["fsync", "chmod"])
-def test_write_whole_leaves_the_old_file_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str) -> None:
+def test_write_whole_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
     def fail(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -213,7 +216,9 @@ def test_weights_carry_their_metadata_and_are_the_same_bytes_each_time(tmp_path:
     metadata = {f"key{n}": f"caf\u00e9 {n}" for n in range(20)}
     files = []
     for n in range(5):
-        checkpoint.save_weights(tmp_path / f"{n}.safetensors", tensors, dict(reversed(metadata.items())) if n % 2 else metadata)
+        checkpoint.save_weights(
+            tmp_path / f"{n}.safetensors", tensors, dict(reversed(metadata.items())) if n % 2 else metadata
+        )
         files.append((tmp_path / f"{n}.safetensors").read_bytes())
     assert len(set(files)) == 1
     with safe_open(tmp_path / "0.safetensors", "pt") as file:

@@ -14,7 +14,7 @@ from tui_trainer.engine import checkpoint, loop
 from tui_trainer.engine.job import Job, NoCommands
 from tui_trainer.engine.loop import evaluate, train
 from tui_trainer.errors import TrainingError
-from tui_trainer.events import CheckpointSaved, Evaluated, Event, Paused, Progress, RunEnded, RunStarted, SettingChanged
+from tui_trainer.events import CheckpointSaved, Evaluated, Event, Progress, RunEnded, RunStarted, SettingChanged
 
 from ..conftest import MemoryLoader, Script, kinds, make_job
 
@@ -254,10 +254,7 @@ def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path, monkeypatc
 
     with_metrics(monkeypatch, "val_top1", [0.5, 0.9, 0.7])
     job = make_job(checkpoints=tmp_path)
-    after_epoch = []
-    for event in train(job):
-        if isinstance(event, Evaluated):
-            after_epoch.append(weights(job))
+    after_epoch = [weights(job) for event in train(job) if isinstance(event, Evaluated)]
     for name, epoch in (("best", 1), ("final", 2)):
         kept = load_file(tmp_path / f"{name}.safetensors")
         assert [kept[key].flatten().tolist() for key in job.model.state_dict()] == after_epoch[epoch]
@@ -447,9 +444,9 @@ def test_the_engine_prints_logs_and_draws_nothing(file: Path) -> None:
         assert not NOISY & {name.partition(".")[0] for name in names}, f"{file.name}:{node.lineno}"  # type: ignore[attr-defined]
 
 
-def test_the_engine_says_nothing_while_it_trains(capfd: pytest.CaptureFixture[str], caplog: Any, tmp_path: Path) -> None:
+def test_the_engine_says_nothing_while_it_trains(
+    capfd: pytest.CaptureFixture[str], caplog: Any, tmp_path: Path
+) -> None:
     list(train(make_job(checkpoints=tmp_path)))
     assert capfd.readouterr() == ("", "")
     assert not caplog.records
-
-

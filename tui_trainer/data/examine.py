@@ -32,13 +32,13 @@ TOO_LARGE = "more than 100 megapixels"
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """How much is looked at; the defaults take about 10 s with photos and 1 s with small images."""
+    """How much is looked at; the defaults take 10 s with photos, 1 s with small images."""
 
     headers: int = 20_000
     compared: int = 200_000  # files whose size is compared
     hashed_bytes: int = 2 << 30
-    decoded: int = 256
-    decoded_pixels: int = 1_000_000_000
+    decoded: int = 5_000
+    decoded_pixels: int = 500_000_000
 
 
 EVERYTHING = Limits(
@@ -86,12 +86,12 @@ def examine(index: Index, limits: Limits | None = None, pace: float = PACE) -> G
     warnings.filterwarnings("ignore", module="PIL")  # of sizes and damaged EXIF; sizes are looked at here
     limits = limits or Limits()
     seen = _Seen(index, limits)
-    yield seen.report("reading headers")
+    yield seen.report("headers")
     last = time.monotonic()
     for stage, work in (
-        ("reading headers", _headers(seen, limits)),
-        ("comparing contents", _contents(seen, limits)),
-        ("decoding a sample", _decodes(seen, limits)),
+        ("headers", _headers(seen, limits)),
+        ("contents", _contents(seen, limits)),
+        ("decoded", _decodes(seen, limits)),
     ):
         for _ in work:
             if time.monotonic() - last >= pace:

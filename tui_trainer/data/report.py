@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tui_trainer.data.sources import PARTS, TRAIN, VAL
 from tui_trainer.text import display
 
-NAMED = 3  # examples in a sentence
+NAMED = 3  # names in a sentence
 FEW = 10  # training images with which a class is hardly learned
 UNEVEN = 10.0  # ratio of the largest class to the smallest that is worth a warning
 MODES = {
@@ -80,12 +80,17 @@ class Report:
     bad: tuple[tuple[bytes, str], ...] = ()  # name relative to the root, reason
     copies: tuple[Copies, ...] = ()
     notes: tuple[str, ...] = ()  # what the scan warned of
-    stage: str = ""  # what is being done; empty at the end
+    stage: str = ""  # what is being looked at: headers, contents, or decoded; empty at the end
 
     @property
     def in_part(self) -> tuple[int, ...]:
         """Images of each part."""
         return tuple(sum(counts) for counts in self.counts)
+
+    @property
+    def in_train(self) -> tuple[int, ...]:
+        """Training images of each class."""
+        return self.counts[TRAIN]
 
     @property
     def in_class(self) -> tuple[int, ...]:
@@ -95,7 +100,7 @@ class Report:
     @property
     def balance(self) -> float:
         """Training images of the largest class for one of the smallest."""
-        train = self.counts[TRAIN]
+        train = self.in_train
         return max(train) / max(1, min(train))
 
     def facts(self) -> list[tuple[str, str]]:
@@ -109,7 +114,7 @@ class Report:
         return [*found, ("looked at", self.coverage())]
 
     def _classes_in_words(self) -> str:
-        train, number = np.array(self.counts[TRAIN]), f"{len(self.classes):,}"
+        train, number = np.array(self.in_train), f"{len(self.classes):,}"
         most, least = int(train.argmax()), int(train.argmin())
         if train[most] == train[least]:
             return f"{number}, each with {train[most]:,} in train"
@@ -127,12 +132,15 @@ class Report:
 
     def coverage(self) -> str:
         """How much was looked at so far."""
+        if self.stage:
+            done = {"headers": self.looked_at, "contents": self.compared}.get(self.stage)
+            count = f"{self.decoded:,}" if done is None else f"{done:,} of {self.images:,}"
+            return f"{count} {self.stage} ..."
         if self.looked_at == self.compared == self.images:
-            told = f"all files, {self.decoded:,} decoded"
-        else:
-            headers, compared = (_of(n, self.images) for n in (self.looked_at, self.compared))
-            told = f"headers of {headers}, contents of {compared}, {self.decoded:,} decoded"
-        return f"{told}; {self.stage} ..." if self.stage else told
+            readable = self.images - len(self.bad)
+            return f"all files, {'all' if self.decoded >= readable else f'{self.decoded:,}'} decoded"
+        headers, contents = (_of(n, self.images) for n in (self.looked_at, self.compared))
+        return f"headers of {headers}, contents of {contents}, {self.decoded:,} decoded"
 
     def warnings(self) -> list[str]:
         """What is wrong, a sentence each, the worst first."""
@@ -145,12 +153,13 @@ class Report:
         found = []
         if leaks:
             found.append(
-                f"{_images(len(leaks))} in train and held out both, so that the val metric will look better "
-                f"than it is: {_examples(group.names for group in leaks)}."
+                f"{_images(len(leaks))} in train and held out both, so the val metric will look better than "
+                f"it is, such as {_examples(group.names for group in leaks)}."
             )
         if torn:
             found.append(
-                f"{_images(len(torn))} in two classes with the same content: {_examples(g.names for g in torn)}."
+                f"{_images(len(torn))} in two classes with the same content, "
+                f"such as {_examples(group.names for group in torn)}."
             )
         if extra:
             found.append(f"{extra:,} {'files are copies' if extra > 1 else 'file is a copy'} of another one.")
@@ -163,7 +172,7 @@ class Report:
         return [f"{len(self.bad):,} {verb} left out of training."]
 
     def _about_classes(self) -> list[str]:
-        train, found = self.counts[TRAIN], []
+        train, found = self.in_train, []
         few = [name for name, n in zip(self.classes, train, strict=True) if n < FEW]
         if self.balance >= UNEVEN:
             found.append(
@@ -231,8 +240,8 @@ def _images(count: int) -> str:
 
 
 def _examples(groups: Iterable[tuple[bytes, ...]]) -> str:
-    first = list(groups)[:NAMED]
-    return ", ".join(" = ".join(display(name, 60) for name in group[:2]) for group in first)
+    first = next(iter(groups))
+    return " = ".join(display(name, 60) for name in first[:NAMED])
 
 
 def _listed(names: list[str]) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer, RMSprop
 
+
 def build_optimizer(
     name: str, parameters: Iterable[nn.Parameter], *, lr: float, momentum: float, weight_decay: float
 ) -> Optimizer:

@@ -95,8 +95,8 @@ def check_takes(name: str, *, num_classes: int, channels: int, image_size: int) 
     """
     size = {"num_classes": num_classes, "channels": channels}
     if not _runs(name, image_size, batch=2, **size):
-        fitting = [side for side in SIZES if _runs(name, side, batch=2, **size)]
-        nearest = min(fitting, key=lambda side: abs(side - image_size), default=None)
+        by_distance = sorted(SIZES, key=lambda side: abs(side - image_size))
+        nearest = next((side for side in by_distance if _runs(name, side, batch=2, **size)), None)
         hint = f"use --image-size {nearest}" if nearest else "choose another model"
         raise ConfigError(f"{name} cannot take images of {image_size}x{image_size} with {channels} channel(s): {hint}.")
     return not _runs(name, image_size, batch=1, **size)
@@ -105,7 +105,7 @@ def check_takes(name: str, *, num_classes: int, channels: int, image_size: int) 
 class _Numbers(TorchFunctionMode):
     """Keeps on the CPU what regnets compute their widths with: a meta tensor has no values."""
 
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: D102
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         if func in (torch.arange, torch.tensor):
             kwargs.setdefault("device", "cpu")

@@ -1,7 +1,7 @@
 """The threads behind the data screen: one looks at a folder, one draws samples as the model will see them.
 
-They never call the screen: its timer reads what they have found so far. torch is imported in the
-second one only.
+They never call the screen: its timer reads what they have found so far. numpy is imported in the
+threads, torch in the second one: the first screen is drawn before.
 """
 
 from __future__ import annotations
@@ -13,16 +13,19 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from tui_trainer.data import sources
-from tui_trainer.data.examine import examine
-from tui_trainer.data.report import Report
-from tui_trainer.data.sources import TRAIN, Index
 from tui_trainer.errors import UserError
 from tui_trainer.text import display
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from tui_trainer.data.report import Report
+    from tui_trainer.data.sources import Index
+
+    Pixels = npt.NDArray[np.uint8]
 
 TRIES = 4  # samples tried for each one wanted, where some cannot be read
 
@@ -39,7 +42,10 @@ class Place:
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """What decides how the model sees them; None: chosen here as a run does."""
+    """What decides how the model sees them; None: chosen here as a run does.
+
+    `still`: without augmentation, which would draw from the random numbers of the run that trains now.
+    """
 
     model: str
     image_size: int | None
@@ -47,13 +53,14 @@ class View:
     resize: str
     augment: str
     seed: int
+    still: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Tile:
     """A sample as the model will see it: (S, S, C) uint8, and its class."""
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: Pixels
     label: str
 
 
@@ -65,15 +72,15 @@ class Look:
         self.report: Report | None = None
         self.error = ""
         self._place = place
-        self._work = _Work("look", self._look, self._fail)
+        self._work = _Work("look", self._look, self._fail, daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._work.thread.start()
 
-    def stop(self) -> None:
-        """End soon; what is known stays."""
-        self._work.stopped.set()
+    def stop(self, seconds: float = 0.0) -> None:
+        """End soon, and wait so long for it; what is known stays."""
+        self._work.stop(seconds)
 
     @property
     def working(self) -> bool:
@@ -81,6 +88,9 @@ class Look:
         return self._work.thread.is_alive()
 
     def _look(self, stopped: threading.Event) -> None:
+        from tui_trainer.data import sources
+        from tui_trainer.data.examine import examine
+
         place = self._place
         val_root = _folder(place.val_data) if place.val_data else None
         index = sources.scan(_folder(place.data), val_root, place.val_fraction, place.seed)
@@ -102,7 +112,7 @@ class Draw:
         self.caption = ""
         self.error = ""
         self._index, self._view, self._number, self._most = index, view, number, most
-        self._work = _Work("draw", self._draw, self._fail)
+        self._work = _Work("draw", self._draw, self._fail, daemon=False)
 
     def start(self) -> None:
         """Begin."""
@@ -110,9 +120,7 @@ class Draw:
 
     def stop(self, seconds: float = 0.0) -> None:
         """End after the sample at hand, and wait so long for it."""
-        self._work.stopped.set()
-        if seconds and self.working:
-            self._work.thread.join(seconds)
+        self._work.stop(seconds)
 
     @property
     def working(self) -> bool:
@@ -120,6 +128,8 @@ class Draw:
         return self._work.thread.is_alive()
 
     def _draw(self, stopped: threading.Event) -> None:
+        import numpy as np
+
         from tui_trainer.data import batches
         from tui_trainer.data.datasets import ImageDataset, Spec
         from tui_trainer.models import catalog
@@ -128,11 +138,11 @@ class Draw:
         channels = view.channels or batches.look_at_channels(index)
         side = view.image_size or catalog.default_size(view.model)
         colour = "grey" if channels == 1 else "RGB"
-        augment = "" if view.augment == "none" else f", augment {view.augment}"
+        preset, note = ("none", ", not augmented while a run trains") if view.still else (view.augment, "")
+        augment = "" if view.augment == "none" else note or f", augment {preset}"
         self.caption = f"{display(view.model, 24)} sees {side}x{side} {colour}, {view.resize}{augment}"
-        dataset = ImageDataset(
-            index, Spec(image_size=side, channels=channels, resize=view.resize), view.augment, view.seed
-        )
+        spec = Spec(image_size=side, channels=channels, resize=view.resize)
+        dataset = ImageDataset(index, spec, preset, view.seed)
         for sample in _choose(index, view.seed, self._number, self._most * TRIES):
             if stopped.is_set() or len(self.tiles) == self._most:
                 return
@@ -147,12 +157,22 @@ class Draw:
 
 
 class _Work:
-    """A thread that can be asked to stop, and whose failure becomes a sentence."""
+    """A thread that can be asked to stop, and whose failure becomes a sentence.
 
-    def __init__(self, name: str, work: Callable[[threading.Event], None], fail: Callable[[str], None]) -> None:
+    One inside torch must be waited for (not `daemon`): the interpreter's end would abort the process.
+    """
+
+    def __init__(
+        self, name: str, work: Callable[[threading.Event], None], fail: Callable[[str], None], *, daemon: bool
+    ) -> None:
         self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self.thread = threading.Thread(target=self._run, name=name, daemon=daemon)
         self._work, self._fail = work, fail
+
+    def stop(self, seconds: float) -> None:
+        self.stopped.set()
+        if seconds and self.thread.is_alive():
+            self.thread.join(seconds)
 
     def _run(self) -> None:
         try:
@@ -172,6 +192,10 @@ def _folder(name: str) -> Path:
 
 def _choose(index: Index, seed: int, number: int, most: int) -> list[int]:
     """Training samples by (seed, number), each class once before one comes again."""
+    import numpy as np
+
+    from tui_trainer.data.sources import TRAIN
+
     generator = np.random.default_rng([seed, number])
     members = index.part(TRAIN)
     members = members[generator.permutation(len(members))]

@@ -20,7 +20,7 @@ COLOUR_BLIND = Theme(
     panel="#232a32",
     dark=True,
 )
-THEMES = ("textual-dark", "textual-light", "textual-ansi", "colour-blind", "nord", "gruvbox")
+THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light", "colour-blind", "nord", "gruvbox")
 
 
 def register_themes(app: App[int]) -> None:

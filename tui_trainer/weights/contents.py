@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -78,6 +79,12 @@ class WeightFile:
     def tensors(self) -> tuple[TensorInfo, ...]:
         """The tensors of the chosen group."""
         return self.chosen.tensors
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of its size and of its tensors' names, shapes, places and checksums, for a plan."""
+        tensors = [(tensor.name, tensor.dtype, tensor.shape, tensor.stored) for tensor in self.tensors]
+        return hashlib.sha256(repr((self.size, tensors)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
 
     @property
     def module_class(self) -> str:

@@ -84,7 +84,7 @@ def match(
     Raises:
         WeightsError: a rename rule is not understood.
     """
-    file, model = _facts(file_tensors), _facts(model_tensors)
+    file, model = facts_of(file_tensors), facts_of(model_tensors)
     unwrapped = without_wrappers(file, model)
     now = _user_renamed(unwrapped, [parse_rename(text) for text in renames])
     now = with_aliases(now, model)
@@ -134,7 +134,8 @@ def match_file(file: WeightFile, model: torch.nn.Module, **settings: object) -> 
     return match(tensors, model.state_dict(), **settings)  # type: ignore[arg-type]
 
 
-def _facts(tensors: Mapping[str, Described]) -> dict[str, Facts]:
+def facts_of(tensors: Mapping[str, Described]) -> dict[str, Facts]:
+    """Names, shapes and dtypes of a state_dict or of a file's tensors."""
     return {
         name: Facts(
             shape=tuple(int(size) for size in tensor.shape),

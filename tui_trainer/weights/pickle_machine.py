@@ -33,6 +33,7 @@ class Machine:
         self._marks: list[int] = []
         self._floor = 0  # values below it were pushed before the last mark
         self._memo: dict[int, Value] = {}
+        self.opcodes = 0  # followed so far, rounded up
         self._containers = 0
         self._names = 0
         self.foreign: dict[str, None] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import pickletools
 from collections.abc import Callable
+from itertools import islice
 from typing import cast
 
 from tui_trainer.weights.limits import (
@@ -56,17 +57,18 @@ def described(stream: OpcodeStream, cancelled: Cancelled = never) -> tuple[Value
         UnreadableError: the opcodes are damaged, or ask for more than any weight file does.
     """
     machine = Machine()
+    actions = _ACTIONS
     opcodes = pickletools.genops(cast(io.BytesIO, stream))
-    for count in range(MAX_OPCODES):
-        if count % CANCEL_EVERY == 0:
+    try:
+        while machine.opcodes < MAX_OPCODES:
             stop_if(cancelled)
-        try:
-            opcode, argument, _ = next(opcodes)
-        except _DECODING as error:
-            raise UnreadableError(f"its pickle is damaged ({type(error).__name__})") from None
-        if opcode.name == "STOP":
-            return machine.pop(), machine
-        _ACTIONS[opcode.name](machine, argument)
+            machine.opcodes += CANCEL_EVERY
+            for opcode, argument, _ in islice(opcodes, CANCEL_EVERY):
+                if opcode.name == "STOP":
+                    return machine.pop(), machine
+                actions[opcode.name](machine, argument)
+    except _DECODING as error:
+        raise UnreadableError(f"its pickle is damaged ({type(error).__name__})") from None
     raise UnreadableError(f"its pickle has more than {MAX_OPCODES:,} opcodes")
 
 
@@ -110,6 +112,8 @@ def _dup(machine: Machine, _: Value) -> None:
 
 
 def _index(argument: Value) -> int:
+    if type(argument) is int:
+        return argument
     try:
         return int(cast(str, argument))
     except (TypeError, ValueError):

@@ -76,16 +76,18 @@ def _further(
         return None
     candidates = [
         (rule, score)
-        for rule, score in _scored(left, free)
+        for rule, score in _scored(left, free, rest=True)
         if score[0] and rule.strip and all(_disjoint(rule.strip, known.strip) for known in rules)
     ]
     return candidates[0] if candidates else None
 
 
-def _scored(file: Mapping[str, Facts], model: Mapping[str, Facts]) -> list[tuple[PrefixRule, Score]]:
+def _scored(
+    file: Mapping[str, Facts], model: Mapping[str, Facts], rest: bool = False
+) -> list[tuple[PrefixRule, Score]]:
     """The most promising rules, best first; the identity is always among them."""
     file, model = _telling(file, model)
-    votes, complete = _votes(file, model)
+    votes, complete = _votes(file, model, rest)
     scored = [(IDENTITY, _score(IDENTITY, file, model))]
     best = scored[0][1][0]
     for (strip, add), numbers in votes.most_common(_CANDIDATES):
@@ -114,12 +116,14 @@ def _score(rule: PrefixRule, file: Mapping[str, Facts], model: Mapping[str, Fact
     return numbers, names, -len(rule.strip) - len(rule.add)
 
 
-def _votes(file: Mapping[str, Facts], model: Mapping[str, Facts]) -> tuple[Counter[tuple[str, str]], bool]:
+def _votes(file: Mapping[str, Facts], model: Mapping[str, Facts], rest: bool) -> tuple[Counter[tuple[str, str]], bool]:
     """For each (strip, add) the numbers in tensors of equal shape and ending, and whether none was skipped.
 
-    Names are compared by their last two segments, so that not every weight is compared with every other.
+    Names are compared by their last two segments, so that not every weight is compared with every other,
+    and one large layer under another name is no rule for the file. In the `rest` that a first rule
+    leaves over, subtrees can be single layers.
     """
-    short = min((name.count(".") for name in (*file, *model)), default=0) == 0
+    short = rest or min((name.count(".") for name in (*file, *model)), default=0) == 0
     by_ending: dict[tuple[str, Shape], list[list[str]]] = defaultdict(list)
     for name, facts in model.items():
         for ending in _endings(name, short):

@@ -19,9 +19,9 @@ def weight_file_of(path: Path) -> Path:
     Raises:
         WeightsError: `path` is a folder without checkpoints.
     """
+    if not _is_folder(path):
+        return path
     try:
-        if not path.is_dir():
-            return path
         folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
         for name in ("best.safetensors", "final.safetensors"):
             if (folder / name).is_file():
@@ -34,6 +34,14 @@ def weight_file_of(path: Path) -> Path:
             f"a weight file is expected, and this folder has no checkpoints: {display(path)}: give the file itself."
         )
     return max(steps)[1]
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether `path` is a folder; names that no file can have are none."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def class_names(metadata: dict[str, str]) -> tuple[str, ...]:

@@ -27,6 +27,11 @@ def judged(
     looks_like = known[0]
     own = [layer for layer in layers if layer.status != "not in model"]
     filled = [_fills(layer) for layer in own]
+    guesses = sum(layer.status == "guess" for layer in own)
+    if guesses:
+        text = f"no name fits; {guesses} of {len(own)} layers would fit by their order and shape"
+        colour: Literal["amber", "red"] = "amber" if guesses >= _LEAST_LAYERS * len(own) else "red"
+        return Verdict(colour=colour, sentence=text, looks_like=looks_like)
     if not any(filled):
         return Verdict(colour="red", sentence="nothing in this file fits the model", looks_like=looks_like)
     if looks_like and known[1] and known[0] != known[1]:

@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input, OptionList, Static
+from textual.widgets.directory_tree import DirEntry
 from textual.widgets.option_list import Option
 
 from tui_trainer.text import display
@@ -23,9 +24,9 @@ from tui_trainer.tui import preferences
 MOST_ENTRIES = 10_000  # of a folder that are looked at for a completion
 HINT = "enter takes it, tab goes on, esc leaves"
 HINTS = {
-    "path": "→ completes, enter takes it, tab goes on, esc leaves",
+    "path": "right completes, enter takes it, tab goes on, esc leaves",
     "recent": HINT,
-    "tree": "→ opens, ← closes, backspace goes up, enter takes it",
+    "tree": "right opens, left closes, backspace goes up, enter takes it",
 }
 
 
@@ -79,7 +80,7 @@ class FolderTree(DirectoryTree):
 
     def process_label(self, label: TextType) -> Text:
         """A name as it can be shown."""
-        return Text(display(str(label)))
+        return Text(display(str(label)) or "/")
 
     def action_open(self) -> None:
         """Show what is in the folder under the cursor, or go into it."""
@@ -162,6 +163,13 @@ class ChooseFolder(ModalScreen[str | None]):
         """One of the tree."""
         self._take(str(event.path))
 
+    def on_tree_node_highlighted(self, event: DirectoryTree.NodeHighlighted[DirEntry]) -> None:
+        """The whole path of what enter would take."""
+        folder = str(event.node.data.path) if event.node.data else ""
+        if self.query_one(FolderTree).has_focus and display(folder, len(folder) + 1) == folder:
+            with self.prevent(Input.Changed):
+                self.query_one(Input).value = folder
+
     def _take(self, folder: str) -> None:
         """Leave with it, or say why not and stay."""
         if problem := _problem(folder):
@@ -169,7 +177,7 @@ class ChooseFolder(ModalScreen[str | None]):
             shown.update(Content(problem))
             shown.display = True
             return
-        self.dismiss(folder)
+        self.dismiss(folder.rstrip("/") or "/")
 
     def action_close(self) -> None:
         """Change nothing."""

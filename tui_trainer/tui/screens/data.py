@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
@@ -25,6 +26,7 @@ from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.thumbnails import MOST, Thumbnails
 
 NAMES = tuple(name for name, item in SETTINGS.items() if item.table == "data")
+GRACE = 0.3  # seconds in which a thread ends that is asked to
 TICK = 0.1  # seconds between two looks at what the threads have found
 NO_FOLDER = (
     "No dataset folder yet: / types one, t shows the folders here.",
@@ -37,11 +39,14 @@ class DataScreen(Screen[None]):
 
     DEFAULT_CSS = """
     DataScreen #found { width: 1fr; height: 1fr; }
-    DataScreen #samples { height: 42%; min-height: 9; }
+    DataScreen #samples { height: 1fr; min-height: 9; }
     DataScreen #caption { height: auto; max-height: 2; padding: 0 1; background: $panel; color: $text-muted; }
     DataScreen Thumbnails { margin: 0 1; }
     """
-    BINDINGS = bindings(SCREENS["data"])
+    BINDINGS = [
+        *bindings(SCREENS["data"]),
+        Binding("tab", "app.focus_next", "Report", key_display="⇥", tooltip="to the report, which the arrows scroll"),
+    ]
 
     def __init__(self, draft: Draft) -> None:
         super().__init__()
@@ -70,6 +75,7 @@ class DataScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """What the threads find is shown at a low rate, whatever theirs is."""
+        self.query_one("#samples").display = False
         self._timer = self.set_interval(TICK, self._tick)
 
     def on_screen_resume(self) -> None:
@@ -88,19 +94,19 @@ class DataScreen(Screen[None]):
             self._timer.pause()
 
     def on_unmount(self) -> None:
-        """Nothing outlives the screen."""
-        self.stop()
+        """Nothing outlives the screen but a thread that imports torch."""
+        self.stop(GRACE)
 
     def on_form_changed(self) -> None:
         """Other images, or another view of them."""
         self._follow()
 
     def stop(self, seconds: float = 0.0) -> None:
-        """End the threads, and wait so long for the one that draws random numbers; what was cut off begins anew."""
+        """End the threads, and wait so long for each; what was cut off begins anew."""
         if self._look is not None:
             if self._look.working:
                 self._place = None
-            self._look.stop()
+            self._look.stop(seconds)
         if self._draw is not None:
             if self._draw.working:
                 self._view = None
@@ -129,13 +135,13 @@ class DataScreen(Screen[None]):
 
     def _view_now(self) -> View:
         values = self._draft.values
-        training = bool(getattr(self.app, "training", False))  # augmentation would draw from the run's generator
         return View(
             model=str(values["model"]),
             image_size=values["image_size"],  # type: ignore[arg-type]
             channels=values["channels"],  # type: ignore[arg-type]
             resize=str(values["resize"]),
-            augment="none" if training else str(values["augment"]),
+            augment=str(values["augment"]),
+            still=bool(getattr(self.app, "training", False)),
             seed=int(values["seed"]),  # type: ignore[arg-type]
         )
 
@@ -187,6 +193,7 @@ class DataScreen(Screen[None]):
         if caption != self._caption:
             self._caption = caption
             self.query_one("#caption", Static).update(caption)
+            self.query_one("#samples").display = bool(caption)
 
     def action_redraw(self) -> None:
         """Another draw."""

@@ -40,8 +40,11 @@ class TrainScreen(Screen[None]):
         self._asked = ""  # what a key asked for and no event has confirmed yet
         self._advise = True
         self._said = False
-        self._sentence = ""  # what the crosshair reads
+        self._sentences: dict[str, str] = {}  # what the crosshair of each chart reads
         self._shown = 0
+        self._before: list[Event] = []  # of the run that this one goes on with
+        self._ready = False  # the widgets are there
+        self.taken = 0  # events taken in
         self.state = RunState()
 
     def compose(self) -> ComposeResult:
@@ -61,6 +64,7 @@ class TrainScreen(Screen[None]):
     def on_mount(self) -> None:
         """Keys are the screen's, so that both charts move together."""
         self.query_one("#result").display = False
+        self._ready = True
         for chart in self.query(Chart):
             chart.can_focus = False
             chart.glyphs = getattr(self.app, "glyphs", "braille")
@@ -69,11 +73,9 @@ class TrainScreen(Screen[None]):
         """Show this session from now on; `history` is the run that it goes on with."""
         self._trainer, self._said, self._asked = trainer, False, ""
         self.state = RunState()
-        if self.is_mounted:
+        self._before = not_repeated(history.read_events()) if history is not None else []
+        if self._ready:
             self._clear()
-        if history is not None:
-            for event in not_repeated(history.read_events()):
-                self._take(event)
 
     def _clear(self) -> None:
         for chart in self.query(Chart):
@@ -86,22 +88,22 @@ class TrainScreen(Screen[None]):
 
     def tick(self) -> None:
         """Ten times a second: take in what has happened, draw it if the screen is shown."""
-        if self._trainer is None:
+        if self._trainer is None or not self._ready or not self.query(RunStatus):
             return
-        events = self._trainer.drain()
+        ended = not self._trainer.running  # asked before draining, so that nothing comes after the end
+        events, self._before = self._before + self._trainer.drain(), []
         for event in events:
             self._take(event)
-        if self.is_mounted and self.is_current:
+        if self.is_current:
             self._draw()
-        if not self._trainer.running and not self._said:
+        if ended and not self._said:
             self._end()
 
     def _take(self, event: Event) -> None:
         self.state.add(event)
+        self.taken += 1
         if not isinstance(event, Progress):
             self._asked = ""
-        if not self.is_mounted:
-            return
         if isinstance(event, Progress) and event.part == "train":
             x = event.epoch + event.batch / event.batches
             for name in METRICS:
@@ -213,13 +215,11 @@ class TrainScreen(Screen[None]):
         """Move it in both charts, and read out what stands there."""
         for chart in self.query(Chart):
             chart.move_crosshair(columns)
-        self._read_out()
 
     def action_clear(self) -> None:
         """Take it away."""
         for chart in self.query(Chart):
             chart.clear_crosshair()
-        self._read_out()
 
     def action_zoom(self, steps: int) -> None:
         """Fewer or more epochs; the view stays where it is."""
@@ -231,11 +231,13 @@ class TrainScreen(Screen[None]):
         for chart in self.query(Chart):
             chart.follow()
 
-    def _read_out(self) -> None:
-        self._sentence = next((text for chart in self.query(Chart) if (text := chart.sentence())), "")
+    def on_chart_crosshair_moved(self, event: Chart.CrosshairMoved) -> None:
+        """Say in words what stands there."""
+        self._sentences[event.chart.id or ""] = event.text
         self._draw_advice()
 
     def _draw_advice(self) -> None:
-        text = self._sentence or (advice(self.state) if self._advise else "")
-        style = "$text" if self._sentence else "$text-warning"
+        sentence = self._sentences.get("loss" if self._shown < 2 else "top1", "")
+        text = sentence or (advice(self.state) if self._advise else "")
+        style = "$text" if sentence else "$text-warning"
         self.query_one("#advice", Static).update(Content.styled(text, style), layout=False)

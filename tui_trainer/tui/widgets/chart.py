@@ -282,9 +282,9 @@ class Chart(Widget, can_focus=True):
         first, last = extent
         if 2 * reach >= last - first:
             self.follow()
-        elif 2 * reach > max((last - first) / 8192, abs(last) * 1e-9):  # else a slot would fill it
-            left = max(first, min(middle - reach, last - 2 * reach))
-            self._see(replace(self._look, window=(left, left + 2 * reach)))
+        elif 2 * reach > max((last - first) / 5000, abs(last) * 1e-9):  # a slot is not narrower
+            right = min(last, max(middle + reach, first + 2 * reach))  # exact, to keep the last sample
+            self._see(replace(self._look, window=(right - 2 * reach, right)))
 
     def _cross(self, x: float | None) -> None:
         """Put the crosshair at epoch x."""

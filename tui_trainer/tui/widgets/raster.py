@@ -106,16 +106,16 @@ class Trace:
     def _draw_average(self, series: Series, level: int, frame: Frame) -> None:
         before: tuple[int, int] | None = None
         for c, start, stop in _groups(series, frame, self._first):
-            values = series.smooth[level][start:stop]
-            here = [*map(math.isfinite, series.low[start:stop])]
-            if frame.view.log:
-                here = [is_value and y > 0.0 for is_value, y in zip(here, values, strict=True)]
-            rows = [frame.row(y) for y in (values if all(here) else compress(values, here))]
-            if rows:
-                self._mark(c, min(rows), max(rows))
-                if before and here[0]:
-                    self._join(*before, c, rows[0])
-            before = (c, rows[-1]) if here[-1] else None
+            values: Sequence[float] = series.smooth[level][start:stop]
+            lows, log, first, last = series.low[start:stop], frame.view.log, True, True
+            if max(lows) == math.inf or (log and min(values) <= 0.0):  # rare, so that this may be slow
+                here = [low < math.inf and (y > 0.0 or not log) for low, y in zip(lows, values, strict=True)]
+                values, first, last = [*compress(values, here)], here[0], here[-1]
+            if values:
+                self._mark(c, frame.row(max(values)), frame.row(min(values)))
+                if before and first:
+                    self._join(*before, c, frame.row(values[0]))
+            before = (c, frame.row(values[-1])) if last else None
 
     def _draw_range(self, series: Series, frame: Frame) -> None:
         before: tuple[int, int] | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.segment import Segment
@@ -13,10 +14,11 @@ from textual.geometry import Size
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui_trainer.data.report import Report
-from tui_trainer.data.sources import TRAIN
 from tui_trainer.text import display
 from tui_trainer.tui.widgets.thumbnails import fit
+
+if TYPE_CHECKING:
+    from tui_trainer.data.report import Report
 
 LABEL = 10  # cells of a label and the gap behind it
 NAMED = 50  # bad files that are named
@@ -27,7 +29,7 @@ class ReportView(VerticalScroll):
     """A report, or the sentence that says why there is none."""
 
     DEFAULT_CSS = """
-    ReportView { height: 1fr; padding: 0 1; scrollbar-size-vertical: 1; }
+    ReportView { height: auto; max-height: 58%; padding: 0 1; scrollbar-size-vertical: 1; }
     ReportView:focus { background-tint: $foreground 4%; }
     """
 
@@ -118,7 +120,7 @@ class ReportBody(Widget):
         report = self._report
         if report is None or number >= len(report.classes):
             return []
-        total, train = self._totals[number], report.counts[TRAIN][number]
+        total, train = self._totals[number], report.in_train[number]
         name, digits = min(24, max(8, width // 4), self._longest), len(f"{self._most:,}")
         room = width - name - digits - 2
         cells = max(1, round(room * total / self._most))

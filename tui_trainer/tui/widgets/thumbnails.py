@@ -9,9 +9,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from itertools import groupby
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
 from rich.cells import cell_len, set_cell_size
 from rich.color import Color
 from rich.segment import Segment
@@ -20,9 +19,9 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.text import display
-from tui_trainer.tui.explorer import Tile
 
-Pixels = npt.NDArray[np.uint8]
+if TYPE_CHECKING:
+    from tui_trainer.tui.explorer import Pixels, Tile
 
 UPPER_HALF = "▀"
 RAMP = " .:-=+*#%@"
@@ -72,6 +71,8 @@ class Thumbnails(Widget):
         """A row of cells through all pictures of a row, or their classes."""
         across, side = layout(self.size.width, self.size.height, max(MOST, len(self._tiles)))
         row, line = divmod(y, side // 2 + 1) if side else (0, 0)
+        if row and row >= self.size.height // (side // 2 + 1):
+            return Strip.blank(self.size.width, self.rich_style)
         tiles = self._tiles[:MOST][row * across : (row + 1) * across]
         segments: list[Segment] = []
         for column in range(len(tiles)):
@@ -117,6 +118,8 @@ def draw(pixels: Pixels, side: int, glyphs: str) -> list[list[Segment]]:
     if glyphs == "blocks":
         colours = _resized(pixels, side, side).reshape(side // 2, 2, side, 3)
         return [_blocks(upper, lower) for upper, lower in colours.tolist()]
+    import numpy as np
+
     light = _resized(pixels, side, side // 2).astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
     level = np.clip(light / 256 * len(RAMP), 0, len(RAMP) - 1).astype(int)
     ramp = RAMP if glyphs == "glow" else RAMP[::-1]
@@ -125,7 +128,8 @@ def draw(pixels: Pixels, side: int, glyphs: str) -> list[list[Segment]]:
 
 def _resized(pixels: Pixels, width: int, height: int) -> Pixels:
     """(S, S, C) to (height, width, 3)."""
-    import cv2  # loaded already: by the thread that drew the samples
+    import cv2  # loaded already, as numpy is: by the thread that drew the samples
+    import numpy as np
 
     shrinks = pixels.shape[1] > width
     small = cv2.resize(pixels, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_NEAREST)

@@ -1,0 +1,302 @@
+"""The app by its keys: every screen by its number, a run steered, leaving asked about."""
+
+from __future__ import annotations
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import OptionList, Static
+
+from tests.tui.conftest import MAKER, ScriptedSession, a_run
+from tui_trainer.commands import Abort, Checkpoint, Pause, Resume, Set, Stop
+from tui_trainer.errors import DataError
+from tui_trainer.events import Paused, Resumed, RunEnded
+from tui_trainer.tui.app import TrainerApp
+from tui_trainer.tui.keys import EVERYWHERE, SCREENS, STEPS
+from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, LiveEditScreen, TextScreen
+from tui_trainer.tui.screens.train import TrainScreen
+from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.steps import StepBar
+
+
+def shown(app: TrainerApp, selector: str) -> str:
+    """The text of a widget of the current screen."""
+    return str(app.screen.query_one(selector, Static).render())
+
+
+async def begin(pilot: Pilot[int], app: TrainerApp, *events: object) -> ScriptedSession:
+    """Show the training screen over a scripted run that has said these events."""
+    session = ScriptedSession()
+    app.begin(session)
+    session.say(*events)  # type: ignore[arg-type]
+    await settle(pilot, app)
+    return session
+
+
+async def settle(pilot: Pilot[int], app: TrainerApp) -> None:
+    """Let the thread hand over what it has, and the timer draw it."""
+    await pilot.pause(0.15)
+    await pilot.pause(0.15)
+
+
+async def test_every_step_is_reached_by_its_number_from_every_other(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        for number, step in enumerate(STEPS, 1):
+            await pilot.press(str(number))
+            assert app.screen is app.get_screen(step)
+        await pilot.press("0")
+        assert app.screen is app.get_screen("home")
+
+
+def test_every_key_of_the_table_has_an_action() -> None:
+    for name, keys in {"app": EVERYWHERE, **SCREENS}.items():
+        owner = TrainerApp if name == "app" else _screen_class(name)
+        for key in keys:
+            action = key.action.partition("(")[0]
+            assert hasattr(owner, f"action_{action}"), f"{name}: {key.key} has no {action}"
+            assert key.help
+
+
+def _screen_class(name: str) -> type:
+    from tui_trainer.tui.screens import data, home, loader, recipe, train, weights
+
+    module = {"data": data, "home": home, "loader": loader, "recipe": recipe, "train": train, "weights": weights}[name]
+    return getattr(module, f"{name.capitalize()}Screen")  # type: ignore[no-any-return]
+
+
+async def test_starting_without_data_says_what_is_missing(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("ctrl+r")
+        assert any("dataset folder" in note.message for note in app._notifications)
+        assert app.trainer is None
+
+
+async def test_help_lists_every_key_and_closes(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("question_mark")
+        assert isinstance(app.screen, HelpScreen)
+        text = "".join(str(widget.render()) for widget in app.screen.query(Static))
+        assert all(key.help in text for keys in (EVERYWHERE, *SCREENS.values()) for key in keys)
+        await pilot.press("escape")
+        assert not app.screen.is_modal
+
+
+async def test_the_theme_is_changed_and_remembered(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        before = app.theme
+        await pilot.press("ctrl+t")
+        changed = app.theme
+        assert changed != before
+    again = make_app()
+    async with again.run_test():
+        assert again.theme == changed
+
+
+async def test_a_run_is_shown_while_it_goes_on(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        session = await begin(pilot, app, *a_run(until=30))
+        assert "training" in shown(app, "#steps")
+        assert "epoch 2/4" in shown(app, "RunStatus")
+        assert "2,512 images/s" in shown(app, "RunStatus")
+        assert "step-20.pt" in shown(app, "#log")
+        assert app.screen.query_one("#result").display is False
+        session.close()
+
+
+@pytest.mark.parametrize(
+    ("key", "command", "asked"),
+    [
+        ("space", Pause(), "pausing"),
+        ("s", Stop(), "stopping"),
+        ("c", Checkpoint(), "saving"),
+        ("a", Abort(), "aborting"),
+    ],
+)
+async def test_a_key_sends_its_command_and_says_so_until_confirmed(
+    make_app: MAKER, key: str, command: object, asked: str
+) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        await pilot.press(key)
+        await settle(pilot, app)
+        assert session.sent == [command]
+        assert asked in shown(app, "#steps")
+        session.close()
+
+
+async def test_pausing_is_confirmed_and_the_same_key_goes_on(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        await pilot.press("space")
+        session.say(Paused(step=5))
+        await settle(pilot, app)
+        assert "paused" in shown(app, "#steps")
+        await pilot.press("space")
+        assert session.sent == [Pause(), Resume()]
+        session.say(Resumed(step=5))
+        await settle(pilot, app)
+        assert "training" in shown(app, "#steps")
+        session.close()
+
+
+async def test_lr_is_changed_while_running_and_nonsense_is_refused(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        await pilot.press("e", *"lr=x", "enter")
+        assert isinstance(app.screen, LiveEditScreen)
+        assert "lr = x" in shown(app, ".help")
+        assert session.sent == []
+        await pilot.press(*["backspace"] * 4, *"lr=0.002", "enter")
+        await settle(pilot, app)
+        assert session.sent == [Set(name="lr", value=0.002)]
+        session.close()
+
+
+async def test_when_the_run_ends_the_screen_stays_with_the_result(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(), None)
+        assert session.folder is None
+        assert "finished" in shown(app, "#steps")
+        assert app.screen.query_one("#result").display
+        assert "best val_top1 0.8300 in epoch 4" in shown(app, "#result")
+        assert not app.training
+
+
+async def test_a_failed_run_says_why(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await begin(pilot, app, DataError("There are no images in [red]x[/]: take another folder."))
+        assert "failed" in shown(app, "#steps")
+        assert "There are no images in [red]x[/]: take another folder." in shown(app, "#result")
+
+
+async def test_foreign_text_is_never_markup(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await begin(pilot, app, *a_run(), None)
+        assert "[@click=app.quit]x[/].png" in shown(app, "#log")
+
+
+async def test_leaving_asks_while_training_and_keeps_the_charts_in_view(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        await pilot.press("q")
+        assert isinstance(app.screen, LeaveScreen)
+        await pilot.press("escape")
+        assert app.screen is app.get_screen("train")
+        assert session.sent == []
+        await pilot.press("q", "s")
+        assert session.sent == [Stop()]
+        assert app.is_running
+        session.say(RunEnded(outcome="stopped", message="Stopped.", epochs=0, step=5, seconds=1.0), None)
+        await settle(pilot, app)
+    assert app.return_code == 0
+
+
+async def test_leaving_by_abort_sends_it(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        await pilot.press("q", "a")
+        assert session.sent == [Abort()]
+        session.close()
+
+
+async def test_leaving_without_a_run_is_immediate(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        await pilot.press("q")
+    assert app.return_code == 0
+
+
+async def test_a_second_run_is_not_started_over_the_first(make_app: MAKER) -> None:
+    app = make_app(data="/nowhere")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        await pilot.press("4", "ctrl+r")
+        assert app.trainer is not None
+        assert app.trainer.session is session
+        assert any("training already" in note.message for note in app._notifications)
+        session.close()
+
+
+async def test_keys_of_the_training_screen_without_a_run_say_so(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("5", "space")
+        assert any("Nothing is training" in note.message for note in app._notifications)
+
+
+async def test_the_charts_move_together(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await begin(pilot, app, *a_run(), None)
+        await pilot.press("left")
+        sentence = shown(app, "#advice")
+        assert "epoch" in sentence
+        assert "train" in sentence
+        await pilot.press("left")
+        assert shown(app, "#advice") != sentence
+        await pilot.press("escape")
+        assert "train" not in shown(app, "#advice")
+        await pilot.press("m")
+        assert [chart.display for chart in app.screen.query(Chart)] == [True, False]
+        await pilot.press("m")
+        assert [chart.display for chart in app.screen.query(Chart)] == [False, True]
+        await pilot.press("m", "plus", "minus", "y", "z", "Z", "end")
+        assert [chart.display for chart in app.screen.query(Chart)] == [True, True]
+
+
+async def test_the_log_opens_and_advice_is_switched_off(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await begin(pilot, app, *a_run(), None)
+        await pilot.press("l")
+        assert isinstance(app.screen, TextScreen)
+        await pilot.press("escape", "i")
+        screen = app.screen
+        assert isinstance(screen, TrainScreen)
+        assert screen.query_one("#advice", Static).render() is not None
+        assert screen._advise is False
+
+
+async def test_events_are_taken_in_behind_other_screens(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        await pilot.press("4")
+        session.say(*a_run(until=50)[6:])
+        await settle(pilot, app)
+        await pilot.press("5")
+        await settle(pilot, app)
+        assert "epoch 3/4" in shown(app, "RunStatus")
+        session.close()
+
+
+async def test_resizing_in_the_middle_of_a_run(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=50))
+        for size in ((40, 12), (200, 60), (20, 6), (100, 30)):
+            await pilot.resize_terminal(*size)
+            await settle(pilot, app)
+        assert "epoch 3/4" in shown(app, "RunStatus")
+        session.close()
+
+
+async def test_the_step_bar_marks_where_one_is(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        spans = app.screen.query_one(StepBar).render()
+        assert "Recipe" in str(spans)
+        assert app.screen.query_one(OptionList).has_focus

@@ -1,0 +1,115 @@
+"""`tui-trainer tune [DIR] [flags]`: how many workers pay on this machine for this dataset and model."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from tui_trainer.config import Config, resolve
+from tui_trainer.errors import ConfigError
+from tui_trainer.loader_facts import Measurement, Recommendation, candidates, recommend
+from tui_trainer.text import display
+
+WIDEST = 40  # cells of a bar
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str]) -> int:
+    """Measure, and print a table or with --json one object; the exit code.
+
+    --num-workers is the most that is tried; without it, the number of processors.
+
+    Raises:
+        UserError: a flag, the data or the model does not do.
+    """
+    from tui_trainer import flags
+
+    arguments = flags.parse(argv)
+    config = resolve(arguments.values, arguments.config).config
+    if config.run.resume:
+        raise ConfigError("tune measures a dataset, not a run: leave out --resume; -c takes the settings of a run.")
+    if not config.data.data:
+        raise ConfigError("No dataset: give a folder, as in `tui-trainer tune sample_data/digits`.")
+    most = config.loader.num_workers if "num_workers" in arguments.values else None
+    try:
+        found = _measure(config, most)
+    except KeyboardInterrupt:
+        print("tui-trainer: stopped before everything was measured.", file=sys.stderr)
+        return INTERRUPTED
+    best = recommend(found)
+    if arguments.json:
+        print(json.dumps(_record(config, found, best)), flush=True)
+    else:
+        _print(config, found, best)
+    return 0
+
+
+def _measure(config: Config, most: int | None) -> list[Measurement]:
+    """What is final. Progress goes to stderr."""
+    from tui_trainer.headless import choose_progress
+
+    progress = choose_progress()
+    try:
+        progress.tell("loading PyTorch")
+        from tui_trainer import run, tune
+
+        workers = None if most is None else candidates(most)
+        try:
+            return [m for m in tune.measure(config, workers=workers, tell=progress.tell) if m.final]
+        except Exception as error:
+            raise run.in_words(error, config) or error from error
+    finally:
+        progress.close()
+
+
+def _record(config: Config, found: list[Measurement], best: Recommendation | None) -> dict[str, Any]:
+    return {
+        "data": config.data.data,
+        "model": config.model.model,
+        "batch_size": config.loader.batch_size,
+        "step_seconds": found[0].step_seconds,
+        "measurements": [
+            {
+                "num_workers": m.num_workers,
+                "images_per_second": round(m.images_per_second, 3),
+                "trained_per_second": round(m.trained_per_second, 3),
+                "wait_share": round(m.wait_share, 4),
+                "first_batch_seconds": m.first_batch_seconds,
+                "skipped": m.skipped or None,
+            }
+            for m in found
+        ],
+        "recommended": None if best is None else {"num_workers": best.num_workers, "reason": best.reason},
+    }
+
+
+def _print(config: Config, found: list[Measurement], best: Recommendation | None) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    table = Table(box=None if console.options.ascii_only else box.SIMPLE_HEAD, pad_edge=False)
+    for head in ("workers", "loader/s", "", "train/s", "waits", "first batch"):
+        table.add_column(Text(head), justify="left" if not head else "right", no_wrap=True)
+    fastest = max(m.images_per_second for m in found) or 1.0
+    full = "#" if console.options.ascii_only else "█"
+    room = max(1, min(WIDEST, console.width - 60))
+    for m in found:
+        chosen = best is not None and m.num_workers == best.num_workers
+        bar = Text(full * round(m.images_per_second / fastest * room), style="green" if chosen else "cyan")
+        texts = (f"{m.images_per_second:,.0f}", bar, f"{m.trained_per_second:,.0f}", f"{m.wait_share:.0%}")
+        cells = (str(m.num_workers), *texts, f"{m.first_batch_seconds or 0:.2f} s")
+        skipped = (str(m.num_workers), "skipped", "", "", "", "")
+        table.add_row(*(skipped if m.skipped else cells), style="bold" if chosen else "")
+    step = f"{1000 * found[0].step_seconds:.3g} ms a training step"
+    title = f"{display(config.data.data)}: {config.model.model}, batches of {config.loader.batch_size:,}, {step}"
+    console.print(Text(f"{title}. Images/s of the loader alone, and of training:"), soft_wrap=True)
+    console.print(table)
+    for text in dict.fromkeys(m.skipped for m in found if m.skipped):
+        console.print(Text(text, style="yellow"), soft_wrap=True)
+    if best is not None:
+        console.print(Text(f"--num-workers {best.num_workers}  {best.reason}", style="green"), soft_wrap=True)
