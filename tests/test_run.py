@@ -119,7 +119,9 @@ def test_relative_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 @pytest.fixture(scope="module")
 def augmented(colour24: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, RunFolder]:
-    config = config_for(colour24, tmp_path_factory.mktemp("runs") / "0", augment="light", image_size=32, batch_size=5)
+    config = config_for(
+        colour24, tmp_path_factory.mktemp("runs") / "0", augment="standard", image_size=32, batch_size=5
+    )
     made = prepare(config)
     list(made.events(Mailbox()))
     return config, made.folder

@@ -187,4 +187,5 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def _range(values: tuple[float, float]) -> str:
-    return f"{values[0]:.3g} to {values[1]:.3g}"
+    low, high = (f"{value:.2f}".removesuffix(".00") for value in values)
+    return f"{low} to {high}"

@@ -63,12 +63,12 @@ def test_an_epoch_can_be_entered_at_any_batch(colour24: Path, start: int) -> Non
 
 @pytest.fixture(scope="module")
 def without_workers(colour24: Path) -> dict[int, list[Any]]:
-    data = built(colour24, augment="standard")
+    data = built(colour24)
     return {epoch: read(data.train, epoch) for epoch in (0, 1)}
 
 
 def test_worker_processes_give_the_same_batches(colour24: Path, without_workers: dict[int, list[Any]]) -> None:
-    data = built(colour24, augment="standard", num_workers=2)
+    data = built(colour24, num_workers=2)
     before = torch.get_rng_state()
     for epoch in (0, 1):
         assert same(read(data.train, epoch), without_workers[epoch])

@@ -68,7 +68,7 @@ def past(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(home, "ago", lambda moment: "2 h ago")
     for name, outcome, values in (
         ("lenet-first", "finished", (0.5, 0.8, 0.9, 0.95, 0.97)),
-        ("resnet18-[@click=app.quit]x[/]", "failed", (0.5, 0.4)),
+        ("resnet18-[@click=app.quit]x[b]", "failed", (0.5, 0.4)),
         ("mobilenet", "", ()),
     ):
         folder = RunFolder(runs_root() / name)

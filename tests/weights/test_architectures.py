@@ -15,6 +15,7 @@ SMALL = (
     "convnext_tiny", "convnext_small", "densenet121", "densenet169", "mobilenet_v3_small", "shufflenet_v2_x1_0",
     "regnet_y_400mf", "efficientnet_b0", "efficientnet_b1", "googlenet", "squeezenet1_0", "squeezenet1_1",
 )  # fmt: skip
+ALL = [name if name in SMALL else pytest.param(name, marks=pytest.mark.soak) for name in names()]
 
 
 def wrong_greens(pairs):
@@ -27,12 +28,12 @@ def by_structure_alone(monkeypatch):
     monkeypatch.setattr(architectures, "TORCHVISION", {})
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ALL)
 def test_every_classifier_is_recognised_with_any_number_of_classes(name):
     assert recognised(shapes(name, 7)) == f"torchvision {name}"
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", ALL)
 def test_right_file_with_other_classes_is_green(name, by_structure_alone):
     report = match(shapes(name), shapes(name, 7))
     assert report.verdict.colour == "green", report.verdict

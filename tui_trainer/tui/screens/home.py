@@ -22,7 +22,8 @@ WELCOME = """\
 Train an image classifier here, step by step: choose a folder of images (1), set the DataLoader (2),
 the model (3) and the recipe (4), then ctrl+r starts and 5 shows the training, which you steer by keys.
 Nothing to train on yet? Press s for 1,797 handwritten digits, then ctrl+r: it takes ten seconds."""
-HEADERS = ("run", "state", "best", "val top-1", "epochs", "model", "data", "when")
+HEADERS = ("run", "state", "best", "val top-1", "epochs", "when", "model", "data")
+WIDE = 100  # cells from which on all columns are shown
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -48,7 +49,9 @@ class HomeScreen(Screen[None]):
         """Runs may have come and gone; reading the ends of 50 runs takes about 20 ms."""
         self._runs = past_runs()
         table = self.query_one(DataTable)
-        fill(table, HEADERS, [self._cells(run) for run in self._runs], room=self.size.width - 2)
+        columns = slice(None) if self.size.width >= WIDE else slice(len(HEADERS) - 2)
+        rows = [self._cells(run)[columns] for run in self._runs]
+        fill(table, HEADERS[columns], rows, room=self.size.width - 2)
         table.display = bool(self._runs)
         self.query_one("#welcome").display = not self._runs
         if self._runs:
@@ -64,8 +67,8 @@ class HomeScreen(Screen[None]):
             Content.styled(best, "bold"),
             Content.styled(sparkline(run.curve), "$text-accent"),
             Content(str(run.epochs)),
+            Content.styled(ago(run.changed), "dim"),
             *(Content(display(text, 24)) for text in (run.settings.get("model", ""), data)),
-            Content.styled(ago(run.changed), "$text-muted"),
         ]
 
     @property

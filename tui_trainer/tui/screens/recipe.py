@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
-from tui_trainer.config import SETTINGS
+from tui_trainer.config import SETTINGS, Config
 from tui_trainer.engine.schedule import lr_factor
+from tui_trainer.errors import UserError
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.dialogs import TextScreen
@@ -38,6 +41,7 @@ class RecipeScreen(Screen[None]):
             with VerticalScroll(classes="summary", can_focus=False):
                 yield Chart("learning rate", id="schedule")
                 yield Static(id="meaning")
+                yield Static(Content.styled("d tries a few steps: time and memory.", "$text-muted"), id="estimate")
         yield Footer(compact=True)
 
     def on_screen_resume(self) -> None:
@@ -62,6 +66,26 @@ class RecipeScreen(Screen[None]):
         changed = [name for name in self._draft.values if self._draft.changed(name)]
         text = problem or f"Ready: ctrl+r starts. Changed from the defaults: {', '.join(changed) or 'nothing'}."
         self.query_one("#meaning", Static).update(Content.styled(text, "$text-error" if problem else "$text-success"))
+
+    def action_dry_run(self) -> None:
+        """A few steps in a thread; the first time PyTorch may still be loading."""
+        if problem := self._draft.problem():
+            self.notify(problem, severity="error", markup=False)
+            return
+        self._say("trying a few steps ...", "$text-muted")
+        threading.Thread(target=self._try, args=(self._draft.config(),), daemon=True).start()
+
+    def _try(self, config: Config) -> None:
+        from tui_trainer.dry_step import dry_step
+
+        try:
+            found = dry_step(config).in_words(), "$text"
+        except UserError as error:
+            found = str(error), "$text-error"
+        self.app.call_later(self._say, *found)
+
+    def _say(self, text: str, style: str) -> None:
+        self.query_one("#estimate", Static).update(Content.styled(text, style))
 
     def action_command(self) -> None:
         """The command line and the file for what is on the screens."""

@@ -31,6 +31,7 @@ class TrainScreen(Screen[None]):
     """A run: state, progress, curves, advice, log. It stays when the run ends."""
 
     BINDINGS = bindings(SCREENS["train"])
+    AUTO_FOCUS = ""  # keys are the screen's, so that both charts move together
 
     def __init__(self, draft: Draft) -> None:
         super().__init__()
@@ -62,7 +63,7 @@ class TrainScreen(Screen[None]):
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
-        """Keys are the screen's, so that both charts move together."""
+        """The result comes at the end."""
         self.query_one("#result").display = False
         self._ready = True
         for chart in self.query(Chart):

@@ -20,9 +20,9 @@ STYLES = {
     "renamed": "$text-success",
     "adapted": "$text-warning",
     "guess": "$text-warning",
-    "left out": "$text-muted",
-    "not in file": "$text-muted",
-    "not in model": "$text-disabled",
+    "left out": "dim",
+    "not in file": "dim",
+    "not in model": "dim",
 }
 
 
@@ -85,14 +85,14 @@ class LayerTable(DataTable[Content]):
         fill(self, headers, [self._cells(row, wide) for row in self.shown], widest=1, room=self.size.width)
 
     def _cells(self, row: LayerRow, wide: bool) -> list[Content]:
-        style = STYLES.get(row.status, "$text-error" if row.status else "$text-muted")
+        style = STYLES.get(row.status, "$text-error" if row.status else "dim")
         cells = [
             Content.styled("✓" if row.taken else "·", style),
             Content(display(row.name, 60) + ("  frozen" if row.frozen else "")),
             Content.styled(row.status or "random", style),
-            Content.styled(f"{row.parameters:>9,}", "$text-muted"),
+            Content.styled(f"{row.parameters:>9,}", "dim"),
         ]
-        return [*cells, Content.styled(row.shape, "$text-muted")] if wide else cells
+        return [*cells, Content.styled(row.shape, "dim")] if wide else cells
 
     def on_data_table_row_highlighted(self) -> None:
         """Tell of the layer under the cursor."""

@@ -69,10 +69,10 @@ def result_text(state: RunState, folder: str) -> Content:
     style = STYLES.get(state.outcome, "$text")
     parts: list[tuple[str, str] | str] = [(f"{display(state.message, 400)}\n", f"bold {style}")]
     if state.metrics:
-        shown = {k: v for k, v in state.metrics.items() if k.startswith("val_")}
-        words = [f"{k} {v:.4f}" if k.endswith("loss") else f"{k} {v:.2%}" for k, v in shown.items()]
-        parts.append(("last: " + "  ".join(words) + f"  in {duration(state.seconds)}\n", "$text"))
+        shown = {k.removeprefix("val_"): v for k, v in state.metrics.items() if k.startswith("val_")}
+        words = [f"{k} {v:.4f}" if k == "loss" else f"{k} {v:.1%}" for k, v in shown.items()]
+        parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$text"))
     if folder:
         parts.append((f"{display(folder, 300)}\n", "$text-muted"))
-    parts.append(("ctrl+r trains again   4 changes the recipe   0 shows all runs   r resumes there", "$text-accent"))
+    parts.append(("ctrl+r trains again   4 recipe   0 all runs   l log", "$text-accent"))
     return Content.assemble(*parts)
