@@ -59,9 +59,8 @@ def main() -> None:
     print(f"{first['gigabytes']:.2f} GB, {first['tensors']} tensors ({on_disk:.0f} MB on disk, sparse)")
     for key in ("import_ms", "list_ms", "process_ms", "wall_ms", "memory_mb"):
         values = [result[key] for result in results]
-        print(
-            f"{key:11} best {min(values):6.1f}   median {statistics.median(values):6.1f}   worst {max(values):6.1f}   of {_REPEATS} processes"
-        )
+        best, middle, worst = min(values), statistics.median(values), max(values)
+        print(f"{key:11} best {best:6.1f}   median {middle:6.1f}   worst {worst:6.1f}   of {_REPEATS} processes")
     print(f"torch imported: {first['torch_imported']}, numpy imported: {first['numpy_imported']}")
 
 

@@ -50,7 +50,7 @@ def test_closing_ends_the_workers(digits60: Path) -> None:
     while not next(measuring).images_per_second:
         pass
     assert multiprocessing.active_children()
-    measuring.close()  # type: ignore[attr-defined]
+    measuring.close()
     assert not multiprocessing.active_children()
 
 
@@ -94,9 +94,8 @@ def test_options_of_workers_are_left_out_without_workers(digits60: Path) -> None
 def test_torch_keeps_its_threads(digits60: Path) -> None:
     before = torch.get_num_threads()
     other = before + 1
-    seen = []
-    for _ in tune.measure(config_of(digits60, threads=other), workers=(0,), seconds_each=0.05):
-        seen.append(torch.get_num_threads())
+    measuring = tune.measure(config_of(digits60, threads=other), workers=(0,), seconds_each=0.05)
+    seen = [torch.get_num_threads() for _ in measuring]
     assert set(seen) == {other}
     assert torch.get_num_threads() == before
 
@@ -153,8 +152,8 @@ def test_the_first_batch_is_that_of_training(digits60: Path, workers: int) -> No
 
 def test_facts_hold_what_was_chosen_for_the_model(digits60: Path, colour24: Path) -> None:
     assert tune.facts(config_of(digits60)) == Facts(images=48, image_size=32, channels=1, needs_two=False)
-    resnet = config_of(colour24, model="resnet18", image_size=64)
-    assert tune.facts(resnet) == Facts(images=20, image_size=64, channels=3, needs_two=True)
+    resnet = config_of(colour24, model="resnet18", image_size=32)
+    assert tune.facts(resnet) == Facts(images=20, image_size=32, channels=3, needs_two=True)
 
 
 def test_a_model_that_cannot_take_the_images_is_refused_in_words(digits60: Path) -> None:

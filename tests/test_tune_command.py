@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,25 @@ def test_an_interrupt_ends_it_without_a_traceback(fake: Fake, capsys: pytest.Cap
     out, err = capsys.readouterr()
     assert out == ""
     assert err.splitlines()[-1] == "tui-trainer: stopped before everything was measured."
+
+
+def test_ctrl_c_is_obeyed_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, before = list[str](), signal.getsignal(signal.SIGINT)
+
+    def measure(config: Config, **given: Any) -> Iterator[Measurement]:
+        try:
+            yield Measurement(num_workers=0, step_seconds=0.01)
+            signal.raise_signal(signal.SIGINT)
+            closed.append("not here: a worker may be half started")
+            yield Measurement(num_workers=0, step_seconds=0.01)
+            closed.append("never")
+        finally:
+            closed.append("closed")
+
+    monkeypatch.setattr(tune, "measure", measure)
+    assert tune_command.main(["data"]) == 130
+    assert closed == ["not here: a worker may be half started", "closed"]
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 def test_for_real(digits60: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

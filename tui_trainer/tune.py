@@ -128,7 +128,7 @@ def measure(
     workers: Sequence[int] | None = None,
     seconds_each: float = 3.0,
     tell: Callable[[str], None] = lambda text: None,
-) -> Iterator[Measurement]:
+) -> Generator[Measurement, None, None]:
     """The speed of the configured loader with each of the worker counts.
 
     Several times a second it yields how far the present one is; closing the generator ends its

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from types import FrameType
 from typing import Any
 
 from tui_trainer.config import Config, resolve
@@ -56,12 +60,35 @@ def _measure(config: Config, most: int | None) -> list[Measurement]:
         from tui_trainer import run, tune
 
         workers = None if most is None else candidates(most)
+        measuring, found = tune.measure(config, workers=workers, tell=progress.tell), list[Measurement]()
         try:
-            return [m for m in tune.measure(config, workers=workers, tell=progress.tell) if m.final]
+            with _asked_to_stop() as asked, contextlib.closing(measuring):
+                for measurement in measuring:
+                    found += [measurement] * measurement.final
+                    if asked.is_set():
+                        raise KeyboardInterrupt
+            return found
         except Exception as error:
             raise run.in_words(error, config) or error from error
     finally:
         progress.close()
+
+
+@contextlib.contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """The first ctrl+c is obeyed at the next look, when no worker is half started; a second one at once."""
+    asked, before = threading.Event(), signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    if before is not signal.SIG_IGN:  # nohup stays nohup
+        signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _record(config: Config, found: list[Measurement], best: Recommendation | None) -> dict[str, Any]:

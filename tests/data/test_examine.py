@@ -113,6 +113,9 @@ def test_copies_within_a_class_across_classes_and_across_parts(folder: Path) -> 
     assert group.names == (b"train/ant/1.png", b"val/ant/renamed.png")
     assert group.across_parts
     assert not group.across_classes
+    (given / "train" / "ant" / "1.png").rename(given / "val" / "ant" / "moved.png")
+    (group,) = look(given).copies
+    assert not group.across_parts
 
 
 def test_files_of_one_length_and_other_content_are_no_copies(folder: Path) -> None:

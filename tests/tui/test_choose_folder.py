@@ -115,7 +115,7 @@ def test_completion(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a-file").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert complete("b") == "bees/"
+    assert complete("") == complete("b") == "bees/"
     assert complete("bi") == "birds/"
     assert complete(f"{tmp_path}/bi") == f"{tmp_path}/birds/"
     assert complete("~/bi") == "~/birds/"

@@ -123,22 +123,23 @@ async def test_the_report_and_the_samples(make_app: MAKER, digits60: Path) -> No
         assert isinstance(app.focused, OptionList)  # keys stay free
 
 
-async def test_samples_are_what_training_reads(make_app: MAKER, colour24: Path) -> None:
+@pytest.mark.parametrize(("augment", "told"), [("light", "24x24 RGB, pad, augment light"), ("none", "24x24 RGB, pad")])
+async def test_samples_are_what_training_reads(make_app: MAKER, colour24: Path, augment: str, told: str) -> None:
     from tui_trainer.data.datasets import ImageDataset, Spec
 
-    app = make_app("data", data=str(colour24), image_size=24, resize="pad", augment="light", seed=5)
+    app = make_app("data", data=str(colour24), image_size=24, resize="pad", augment=augment, seed=5)
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("r")
         await settle(pilot)
-        index = screen_of(app)._look.index  # type: ignore[union-attr]
-        assert index is not None
-        dataset = ImageDataset(index, Spec(image_size=24, channels=3, resize="pad"), "light", 5)
-        epoch_1 = {dataset[1, i].image.numpy().tobytes() for i in range(24)}  # type: ignore[union-attr]
-        train = {i for i in range(24) if index.parts[i] == sources.TRAIN}
-        assert {p.tobytes() for p in pixels(app)} <= epoch_1
-        assert len(train) > len(labels(app)) - 1
-        assert "24x24 RGB, pad, augment light" in caption(app)
+        look = screen_of(app)._look
+        assert look is not None
+        assert look.index is not None
+        dataset = ImageDataset(look.index, Spec(image_size=24, channels=3, resize="pad"), augment, 5)
+        train = look.index.part(sources.TRAIN).tolist()
+        epoch_1 = {dataset[1, i].image.numpy().tobytes() for i in train}  # type: ignore[union-attr]
+        assert {picture.tobytes() for picture in pixels(app)} <= epoch_1
+        assert caption(app) == f"draw 2: lenet sees {told}"
 
 
 async def test_r_draws_others_and_settings_draw_anew(make_app: MAKER, digits60: Path) -> None:

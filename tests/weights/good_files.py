@@ -435,6 +435,42 @@ def list_of_state_dicts(path: Path) -> Expected:
 
 
 @good
+def list_of_tensors(path: Path) -> Expected:
+    save([torch.randn(3), torch.randn(2)], path)
+    return {str(index): tensor for index, tensor in enumerate(torch.load(path))}
+
+
+@good
+def tree(path: Path) -> Expected:
+    encoder, decoder = lenet().state_dict(), Blocks().state_dict()
+    save({"encoder": encoder, "decoder": {"inner": decoder}, "step": 3}, path)
+    joined = {f"encoder.{name}": tensor for name, tensor in encoder.items()}
+    return joined | {f"decoder.inner.{name}": tensor for name, tensor in decoder.items()}
+
+
+@good
+def compiled_whole(path: Path) -> Expected:
+    net = lenet()
+    save(torch.compile(net), path)
+    return net.state_dict()
+
+
+@good
+def parameter_dict(path: Path) -> Expected:
+    return _whole(path, nn.ParameterDict({"a": torch.randn(2), "b": torch.randn(3)}))
+
+
+@good
+def attention(path: Path) -> Expected:
+    return _whole(path, nn.TransformerEncoderLayer(8, 2))
+
+
+@good
+def recurrent(path: Path) -> Expected:
+    return _whole(path, nn.LSTM(3, 4, num_layers=2))
+
+
+@good
 def other_alphabets(path: Path) -> Expected:
     save({"слой.weight": torch.randn(2), "层.bias": torch.randn(2), "a b\tc": torch.randn(1)}, path)
     return torch.load(path)

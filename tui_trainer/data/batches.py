@@ -249,11 +249,17 @@ def start_forkserver() -> BaseContext:
     process that has threads can deadlock, and inside a Textual app the server cannot be started.
     """
     import multiprocessing
+    import signal
     from multiprocessing import forkserver, resource_tracker
 
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     resource_tracker.ensure_running()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    forkserver.ensure_running()
+    # It inherits the mask: ctrl+c while it loads PyTorch would end it with a traceback on the terminal.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context

@@ -141,7 +141,7 @@ class Draw:
         preset, note = ("none", ", not augmented while a run trains") if view.still else (view.augment, "")
         augment = "" if view.augment == "none" else note or f", augment {preset}"
         self.caption = f"{display(view.model, 24)} sees {side}x{side} {colour}, {view.resize}{augment}"
-        spec = Spec(image_size=side, channels=channels, resize='squash')
+        spec = Spec(image_size=side, channels=channels, resize=view.resize)
         dataset = ImageDataset(index, spec, preset, view.seed)
         for sample in _choose(index, view.seed, self._number, self._most * TRIES):
             if stopped.is_set() or len(self.tiles) == self._most:

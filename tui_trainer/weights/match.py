@@ -19,7 +19,7 @@ from tui_trainer.text import display
 from tui_trainer.weights import adapt, prefix
 from tui_trainer.weights.architectures import recognised
 from tui_trainer.weights.by_order import paired_by_order
-from tui_trainer.weights.contents import WeightFile
+from tui_trainer.weights.contents import Group, WeightFile
 from tui_trainer.weights.dtypes import plain
 from tui_trainer.weights.layer_names import (
     Selection,
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     import torch
 
 _SUGGESTED = 3
+_MAX_GROUPS = 20  # that are tried against the model
 
 
 class Described(Protocol):
@@ -125,6 +126,19 @@ def match(
         notes=_notes(selection, layers, model, bool(guesses), by_order),
         settings=settings,
     )
+
+
+def fitting_group(file: WeightFile, model_tensors: Mapping[str, Described]) -> WeightFile:
+    """The same file with the group chosen that lands most numbers in the model; of equals the moving average."""
+    candidates = [group for group in file.groups if group.tensors and group.role in ("weights", "ema")]
+    if len(candidates) < 2:
+        return file
+
+    def landed(group: Group) -> tuple[int, bool, bool]:
+        report = match({tensor.name: tensor for tensor in group.tensors}, model_tensors)
+        return report.totals.numbers, group.role == "ema", group is file.chosen
+
+    return replace(file, chosen=max(candidates[:_MAX_GROUPS], key=landed))
 
 
 def match_file(file: WeightFile, model: torch.nn.Module, **settings: object) -> MatchReport:

@@ -22,6 +22,27 @@ from tui_trainer.weights.records import Made, Name, TensorRecord, Value
 _NOT_WEIGHTS = re.compile(r"(optim|sched|scaler|(^|_)amp$|callback|loops|rng|hyper_param)", re.IGNORECASE)
 _EMA = re.compile(r"(^|[._])(ema|swa)([._]|$)", re.IGNORECASE)
 _CLASS_KEYS = frozenset({"classes", "class_names", "class_to_idx", "names", "CLASSES", "categories"})
+_CONTAINERS = frozenset(
+    [
+        "state_dict",
+        "model",
+        "model_state_dict",
+        "model_state",
+        "net",
+        "network",
+        "params",
+        "module",
+        "weights",
+        "student",
+        "teacher",
+        "generator",
+        "discriminator",
+        "ema",
+        "best",
+        "last",
+    ]
+)
+_MOST_ARGUMENTS = 10
 _MOST_LISTED = 100  # items of a list that are looked into
 
 
@@ -69,7 +90,21 @@ class Search:
     def run(self, root: Value) -> list[Found]:
         """All groups under `root`, outermost first."""
         self._look(root, "", 0)
+        self._join_tree()
         return self.groups
+
+    def _join_tree(self) -> None:
+        """Adds the whole of {"encoder": {...}, "decoder": {...}}, which is one network in several dicts."""
+        parts = [group for group in self.groups if group.tensors]
+        whole = [group for group in parts if group.role != "weights" or group.module]
+        named = [group for group in parts if group.path.split(".")[0] in _CONTAINERS or not group.path]
+        if len(parts) < 2 or whole or named:
+            return
+        joined = Found("", "weights")
+        for part in parts:
+            for name, record in part.tensors.items():
+                self._row(joined, f"{part.path}.{name}" if name else part.path, record)
+        self.groups.insert(0, joined)
 
     def _step(self) -> None:
         self._visits += 1
@@ -101,9 +136,8 @@ class Search:
         elif isinstance(value, dict):
             self._look_into_dict(value, path, depth)
         else:
-            for index, item in enumerate(value[:_MOST_LISTED]):
-                if isinstance(item, dict | list | tuple | Made):
-                    self._look(item, _joined(path, str(index)), depth + 1)
+            numbered: dict[Value, Value] = {str(index): item for index, item in enumerate(value[:_MOST_LISTED])}
+            self._look_into_dict(numbered, path, depth)
 
     def _look_into_object(self, value: Made, path: str, depth: int) -> None:
         if self._scripted is not None and class_of(value).startswith("__torch__"):
@@ -116,12 +150,19 @@ class Search:
             self.groups.append(group)
         elif value.pairs:
             self._look_into_dict(value.pairs, path, depth)
-        else:
+        else:  # torch.compile and others keep the module in the arguments
             self._look(value.state, path, depth + 1)
+            for item in value.args[:_MOST_ARGUMENTS] if isinstance(value.args, tuple) else ():
+                self._look(item, path, depth + 1)
 
     def _look_into_dict(self, values: dict[Value, Value], path: str, depth: int) -> None:
         if "state" in values and "param_groups" in values:
             self.groups.append(Found(path, "optimizer"))
+            return
+        if isinstance(values.get("_modules"), dict) and "_parameters" in values:  # torch.fx pickles the attributes
+            group = Found(path, _role(path), "torch.fx.GraphModule")
+            self._module_rows(group, values, "", 0)
+            self.groups.append(group)
             return
         if not self.class_names:
             self.class_names = _class_names(values)

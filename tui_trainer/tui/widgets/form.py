@@ -74,12 +74,21 @@ class Form(Vertical):
 
     def _row(self, name: str) -> Content:
         changed = self._draft.changed(name)
-        value = display(self._draft.text(name), 60) or "-"
+        value = self._cut(display(self._draft.text(name), 1000)) or "-"
         return Content.assemble(
             ("● " if changed else "  ", "$accent"),
             (f"{name:<{self._width}}  ", "$text-muted"),
             (value, "$text bold" if changed else "$text"),
         )
+
+    def _cut(self, value: str) -> str:
+        """A long value by its end: that is what tells two paths apart."""
+        room = max(8, self.size.width - self._width - 8)
+        return value if len(value) <= room else f"…{value[1 - room :]}"
+
+    def on_resize(self) -> None:
+        """Values have more room, or less."""
+        self.refresh_rows()
 
     def _explain(self, problem: str = "") -> None:
         item = SETTINGS[self.current]

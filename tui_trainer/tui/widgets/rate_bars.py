@@ -71,13 +71,14 @@ def rows(
         mark = (">" if ascii_only else "▸") if bar.chosen else " "
         colour = "$foreground-muted" if dim else "$text-success" if bar.chosen else "$text-accent"
         weight = "bold " if bar.chosen and not dim else ""
+        numbers = "$foreground-muted" if dim else f"{weight}$foreground"
         solid, rest = _cells(bar.inner / most, bar.outer / most, room, ascii_only=ascii_only)
         lines.append(
             Content.assemble(
                 (f"{mark} {bar.label:>{label}} ", weight + colour),
                 (solid, colour),
                 (rest, "$foreground-muted"),
-                (f" {a:>{first}} {b:>{second}} {bar.note:>{last}}", "$foreground-muted" if dim else f"{weight}$foreground"),
+                (f" {a:>{first}} {b:>{second}} {bar.note:>{last}}", numbers),
             )
         )
     return Content("\n").join(lines)
