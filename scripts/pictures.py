@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from tui_trainer.config import resolve
+from tui_trainer.settings import Value
 from tui_trainer.tui.app import TrainerApp
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -31,7 +32,12 @@ async def take() -> None:
         await pilot.press("ctrl+r")
         while first.trainer is None or first.trainer.running:
             await pilot.pause(0.2)
-    settings = {"data": "sample_data/digits", "epochs": 20, "lr_scheduler": "cosine", "warmup_epochs": 1.0}
+    settings: dict[str, Value] = {
+        "data": "sample_data/digits",
+        "epochs": 20,
+        "lr_scheduler": "cosine",
+        "warmup_epochs": 1.0,
+    }
     (earlier,) = (Path(os.environ["XDG_DATA_HOME"]) / "tui-trainer" / "runs").iterdir()
     earlier.rename(ROOT / ".first-run")
     app = TrainerApp(resolve({**settings, "pretrained": ".first-run", "exclude_layers": ("fc1",)}), first="data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
@@ -159,24 +160,15 @@ class Signals:
         self._session.send(command)
 
 
-def send(argv: Sequence[str]) -> int:
-    """`tui-trainer send RUN COMMAND`: steer a run of any other process."""
-    from tui_trainer import commands
-    from tui_trainer.session import set_from_text
+def _run(module: str) -> Callable[[Sequence[str]], int]:
+    """A subcommand of its own module, which is imported when it is asked for."""
 
-    kinds = ", ".join(kind for kind in commands.KINDS if kind != "set")
-    usage = f"Usage: tui-trainer send RUN COMMAND, COMMAND one of {kinds}, set NAME=VALUE."
-    if len(argv) < 2:
-        raise ConfigError(usage)
-    run, kind, *rest = argv
-    if kind == "set" and rest:
-        command: Command = set_from_text(" ".join(rest))
-    elif kind in commands.KINDS and kind != "set" and not rest:
-        command = commands.KINDS[kind]()
-    else:
-        raise ConfigError(usage)
-    find_run(run).send(command)
-    return 0
+    def call(argv: Sequence[str]) -> int:
+        return int(importlib.import_module(f"tui_trainer.{module}").main(argv))
+
+    return call
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {"send": send}
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    name: _run(f"{name}_command") for name in ("attach", "data", "runs", "send", "tune", "weights")
+}

@@ -234,7 +234,8 @@ def read_toml(path: Path) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for table, keys in tree.items():
         if table not in TABLES:
-            raise ConfigError(f"{shown}: unknown table [{display(table)}]{did_you_mean(table, TABLES)}")
+            belongs = f"; {table} belongs into [{SETTINGS[table].table}]." if table in SETTINGS else ""
+            raise ConfigError(f"{shown}: unknown table [{display(table)}]{belongs or did_you_mean(table, TABLES)}")
         if not isinstance(keys, dict):
             raise ConfigError(f"{shown}: {table} must be a table; write [{table}] and its settings below it.")
         for name, value in keys.items():

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tui_trainer.config import SETTINGS
@@ -16,7 +14,7 @@ from tui_trainer.data.examine import EVERYTHING, Limits, examine
 from tui_trainer.data.report import Report
 from tui_trainer.data.sources import scan
 from tui_trainer.errors import ConfigError, DataError
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,7 +37,7 @@ def main(argv: Sequence[str]) -> int:
         DataError: there is nothing to train on.
     """
     asked = _parse(argv)
-    root, val_root = _folder(asked.folder), _folder(asked.val_data) if asked.val_data else None
+    root, val_root = user_path(asked.folder), user_path(asked.val_data) if asked.val_data else None
     fraction = SETTINGS["val_fraction"].from_text(asked.val_fraction, "--val-fraction")
     seed = SETTINGS["seed"].from_text(asked.seed, "--seed")
     assert isinstance(fraction, float)
@@ -70,10 +68,6 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--all", action="store_true", help="Decode every image, not only a sample.")
     parser.add_argument("--json", action="store_true", help="One JSON object on stdout.")
     return parser.parse_args(list(argv))
-
-
-def _folder(name: str) -> Path:
-    return Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 - pathlib raises for an unknown user
 
 
 def _told(reports: Iterable[Report]) -> Iterator[Report]:

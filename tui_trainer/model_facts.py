@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from tui_trainer.auto import Choices, choose_images
@@ -55,10 +54,9 @@ def look_at_model(config: Config) -> ModelFacts:
     data = choices.config.data
     assert data.channels is not None
     assert data.image_size is not None
-    with torch.device("meta"):
-        model = catalog.build(
-            config.model.model, num_classes=len(index.classes), channels=data.channels, image_size=data.image_size
-        )
+    model = catalog.skeleton(
+        config.model.model, num_classes=len(index.classes), channels=data.channels, image_size=data.image_size
+    )
     report = None
     if config.model.pretrained:
         report = matched(model, weight_file(config.model), config.model, index.classes)

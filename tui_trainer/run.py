@@ -34,7 +34,7 @@ from tui_trainer.record import JsonLines, MetricsCsv, Recorder
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.start_weights import IMAGENET, Started, go_on_from, start_from
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
 
 NO_MEMORY = re.compile("not enough memory|can't allocate memory")  # what torch says of the CPU's
 
@@ -167,7 +167,7 @@ def repeatable(config: Config) -> Config:
     paths = {"data": config.data.data, "val_data": config.data.val_data}
     if config.model.pretrained != IMAGENET:
         paths["pretrained"] = config.model.pretrained
-    absolute = {name: str(Path(path).expanduser().absolute()) if path else "" for name, path in paths.items()}
+    absolute = {name: str(user_path(path)) if path else "" for name, path in paths.items()}
     return config.replace(**absolute, output_dir="", name="", resume="")
 
 

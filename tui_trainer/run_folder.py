@@ -20,7 +20,7 @@ from tui_trainer import commands, events
 from tui_trainer.commands import Command
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
 
 MAX_NAME_BYTES = 255  # of one folder name, on every common file system
 
@@ -122,7 +122,7 @@ def new_folder_path(output_dir: str, name: str, model: str) -> Path:
     if name in (".", "..") or "/" in name or len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise ConfigError(f"name = {display(name)}: a name of a run is one short folder name, without '/'.")
     if output_dir:
-        path = Path(output_dir).expanduser().absolute()
+        path = user_path(output_dir)
         path = path / name if name else path
     elif name:
         path = runs_root() / name
@@ -172,7 +172,7 @@ def find_run(name_or_path: str) -> RunFolder:
     Raises:
         ConfigError: there is none.
     """
-    for path in (Path(name_or_path).expanduser().absolute(), runs_root() / name_or_path):
+    for path in (user_path(name_or_path), runs_root() / name_or_path):
         with contextlib.suppress(OSError):  # no path at all: too long, or through folders that are closed
             if RunFolder(path).holds_a_run():
                 return RunFolder(path)

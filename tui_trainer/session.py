@@ -6,7 +6,6 @@ import contextlib
 import logging
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Protocol
 
 from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set
@@ -15,6 +14,7 @@ from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import Event, from_json
 from tui_trainer.past_runs import is_running
 from tui_trainer.run_folder import Mailbox, RunFolder
+from tui_trainer.text import user_path
 
 FOLLOW_LOOK = 0.1  # seconds between two looks at the file of another process
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -122,7 +122,7 @@ def _refuse_early(config: Config) -> None:
     if not config.data.data:
         raise ConfigError("No dataset: give a folder, as in `tui-trainer --no-tui sample_data/digits`.")
     for folder in filter(None, (config.data.data, config.data.val_data)):
-        require_folder(Path(folder).expanduser().absolute())
+        require_folder(user_path(folder))
     if not config.run.resume:
         new_folder_path(config.run.output_dir, config.run.name, config.model.model)
 

@@ -15,11 +15,11 @@ from tui_trainer import vision
 from tui_trainer.config import Config, ModelConfig
 from tui_trainer.errors import ConfigError, WeightsError
 from tui_trainer.events import Event, SettingChanged, Warned
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
 from tui_trainer.weights.contents import WeightFile
 from tui_trainer.weights.layer_names import Selection
 from tui_trainer.weights.load import load_into
-from tui_trainer.weights.match import match_file
+from tui_trainer.weights.match import fitting_group, match_file
 from tui_trainer.weights.reader import list_weights
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def weight_file(settings: ModelConfig, tell: Callable[[str], None] = lambda text
     """
     if settings.pretrained == IMAGENET:
         return list_weights(_torchvision_file(settings.model, tell))
-    return list_weights(Path(settings.pretrained).expanduser())
+    return list_weights(user_path(settings.pretrained))
 
 
 def _torchvision_file(model: str, tell: Callable[[str], None]) -> Path:
@@ -72,7 +72,7 @@ def _torchvision_file(model: str, tell: Callable[[str], None]) -> Path:
 def matched(model: nn.Module, file: WeightFile, settings: ModelConfig, classes: tuple[str, ...]) -> MatchReport:
     """What of the file would be loaded with these settings."""
     return match_file(
-        file,
+        fitting_group(file, model.state_dict()),
         model,
         include=settings.include_layers,
         exclude=settings.exclude_layers,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 # C0, DEL and C1 controls, bidirectional controls, line and paragraph separators, lone surrogates.
 _UNSAFE = re.compile(
@@ -41,3 +42,8 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def user_path(typed: str) -> Path:
+    """What a person means by a path: `~` is the home folder; one of an unknown user stays as it is."""
+    return Path(os.path.expanduser(typed)).absolute()  # noqa: PTH111 - pathlib raises for an unknown user

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from tui_trainer.data.decode import BadImageError, is_grey, read_file
 from tui_trainer.data.sources import TRAIN, VAL, Index
 from tui_trainer.data.transforms import statistics
 from tui_trainer.errors import ConfigError, DataError
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -70,18 +69,21 @@ class BadFiles:
 class EpochLoader:
     """Batches of one part of the data through a torch DataLoader, addressable by epoch and batch."""
 
-    def __init__(self, dataset: ImageDataset, order: EpochOrder, options: dict[str, Any], bad_files: BadFiles) -> None:
+    def __init__(
+        self, dataset: ImageDataset, order: EpochOrder, options: dict[str, Any], bad_files: BadFiles, least: int = 1
+    ) -> None:
         self.batch_size: int = options["batch_size"]
         self.samples = order.length
         last = 0 if options["drop_last"] else self.batch_size - 1
         self.batches = (order.length + last) // self.batch_size
-        self._order, self._bad_files = order, bad_files
+        self._order, self._bad_files, self._least = order, bad_files, least
         self._loader: DataLoader[Sample] = DataLoader(dataset, sampler=order, collate_fn=collate, **options)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read.
 
-        A batch of which no file could be read is passed over; its warnings come with the next.
+        A batch of which fewer files than the model needs could be read is passed over; its warnings
+        come with the next.
         """
         self._order.epoch, self._order.start = number, start * self.batch_size
         if self._order.start >= self._order.length:
@@ -90,7 +92,7 @@ class EpochLoader:
         raw: RawBatch
         for count, raw in enumerate(self._loader, start + 1):
             held += self._bad_files.tell(raw.bad)
-            if len(raw.targets):
+            if len(raw.targets) >= self._least:
                 yield Batch(raw.images, raw.targets, count, held)
                 held = ()
 
@@ -116,8 +118,8 @@ def scan(config: Config) -> Index:
         DataError: nothing to train on.
     """
     # Without links, because the names of validation images may begin with "../".
-    root = Path(os.path.realpath(Path(config.data.data).expanduser()))
-    val_root = Path(os.path.realpath(Path(config.data.val_data).expanduser())) if config.data.val_data else None
+    root = user_path(config.data.data).resolve()
+    val_root = user_path(config.data.val_data).resolve() if config.data.val_data else None
     return sources.scan(root, val_root, config.data.val_fraction, config.recipe.seed)
 
 
@@ -165,7 +167,7 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
     return Data(
         index=index,
         spec=spec,
-        train=EpochLoader(train_set, order, options, bad_files),
+        train=EpochLoader(train_set, order, options, bad_files, least=2 if needs_two else 1),
         val=EpochLoader(val_set, val_order, {**options, "drop_last": False}, bad_files),
         mean=mean,
         std=std,

@@ -98,8 +98,6 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
     """
     require_folder(root)
     train_folder, given = _given_parts(root, val_root)
-    for folder in (train_folder, *(folder for _, folder in given)):
-        require_folder(folder)
     found = _scan_classes(train_folder, root)
     classes = _require_classes(found, train_folder)
     warnings = list(found.warnings)
@@ -136,7 +134,7 @@ def require_folder(root: Path) -> None:
 
 def _given_parts(root: Path, val_root: Path | None) -> tuple[Path, list[tuple[int, Path]]]:
     """The training folder, and the other parts if the user has split the data already."""
-    train = root / "train" if (root / "train").is_dir() else root
+    train = root / "train" if _is_split(root / "train") else root
     if val_root is not None:
         return train, [(VAL, val_root)]
     if train == root:
@@ -150,7 +148,16 @@ def _given_parts(root: Path, val_root: Path | None) -> tuple[Path, list[tuple[in
     return train, parts
 
 
+def _is_split(train: Path) -> bool:
+    """Whether it holds class folders; with images directly in it, it is a class of that name."""
+    if not train.is_dir():
+        return False
+    require_folder(train)
+    return any(entry.is_dir() for entry in os.scandir(train) if not entry.name.startswith("."))
+
+
 def _scan_classes(folder: Path, root: Path) -> _Found:
+    require_folder(folder)
     found, loose = _Found(), 0
     with os.scandir(os.fsencode(folder)) as entries:
         for entry in sorted(entries, key=lambda e: e.name):

@@ -119,6 +119,16 @@ def without_memory(name: str) -> Iterator[None]:
         yield
 
 
+def skeleton(name: str, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
+    """The model in names and shapes only.
+
+    Raises:
+        ConfigError: there is no model of this name.
+    """
+    with without_memory(name):
+        return build(name, num_classes=num_classes, channels=channels, image_size=image_size)
+
+
 def _runs(name: str, image_size: int, *, batch: int, num_classes: int, channels: int) -> bool:
     try:
         with without_memory(name):

@@ -16,6 +16,7 @@ from tui_trainer.config import Resolved, resolve
 from tui_trainer.errors import UserError
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.session import FollowedSession, LocalSession, Session
+from tui_trainer.text import user_path
 from tui_trainer.tui import preferences
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import EVERYWHERE, bindings
@@ -41,12 +42,20 @@ class TrainerApp(App[int]):
     BINDINGS = bindings(EVERYWHERE)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
 
-    def __init__(self, resolved: Resolved, *, first: str = "home", warm_up: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        resolved: Resolved,
+        *,
+        first: str = "home",
+        warm_up: Callable[[], object] | None = None,
+        follow: RunFolder | None = None,
+    ) -> None:
         super().__init__()
         self.draft = Draft(resolved)
         self.trainer: Trainer | None = None
         self._train_screen = TrainScreen(self.draft)
-        self._first, self._warm_up = first, warm_up
+        self._data_screen = DataScreen(self.draft)
+        self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
         self._leave_at, self._leave_with = float("inf"), 0
 
@@ -56,7 +65,7 @@ class TrainerApp(App[int]):
         self.theme = preferences.read_theme(THEMES)
         for name, screen in (
             ("home", HomeScreen(self.draft)),
-            ("data", DataScreen(self.draft)),
+            ("data", self._data_screen),
             ("loader", LoaderScreen(self.draft)),
             ("weights", WeightsScreen(self.draft)),
             ("recipe", RecipeScreen(self.draft)),
@@ -64,6 +73,8 @@ class TrainerApp(App[int]):
         ):
             self.install_screen(screen, name)
         self.push_screen(self._first)
+        if self._follow is not None:
+            self.replay(self._follow)
         self.set_interval(TICK, self._tick)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
@@ -87,13 +98,14 @@ class TrainerApp(App[int]):
         if problem:
             self.notify(problem, severity="error", markup=False)
             return
-        preferences.remember_folder(str(self.draft.values["data"]))
+        preferences.remember_folder(str(user_path(str(self.draft.values["data"]))))
         self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
 
     def begin(self, session: Session, history: RunFolder | None = None) -> None:
         """Show the training screen over a session, with the curves of the run that it goes on with."""
         if self.trainer is not None:
             self.trainer.join(GRACE)
+        self._data_screen.stop(1.0)  # a draw that ends later would put back torch's random state of before the seed
         self.trainer = Trainer(session)
         self._train_screen.follow(self.trainer, history)
         self.switch_screen("train")

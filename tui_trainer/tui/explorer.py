@@ -7,16 +7,14 @@ threads, torch in the second one: the first screen is drawn before.
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tui_trainer.errors import UserError
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
 
 if TYPE_CHECKING:
     import numpy as np
@@ -92,8 +90,8 @@ class Look:
         from tui_trainer.data.examine import examine
 
         place = self._place
-        val_root = _folder(place.val_data) if place.val_data else None
-        index = sources.scan(_folder(place.data), val_root, place.val_fraction, place.seed)
+        val_root = user_path(place.val_data) if place.val_data else None
+        index = sources.scan(user_path(place.data), val_root, place.val_fraction, place.seed)
         with closing(examine(index)) as reports:
             for report in reports:
                 if stopped.is_set():
@@ -184,10 +182,6 @@ class _Work:
         except Exception as error:
             logging.getLogger("tui_trainer").exception("A bug while looking at the data")
             self._fail(display(f"This is a bug: {type(error).__name__}: {error}", 300))
-
-
-def _folder(name: str) -> Path:
-    return Path(os.path.expanduser(name)).absolute()  # noqa: PTH111 - pathlib raises for an unknown user
 
 
 def _choose(index: Index, seed: int, number: int, most: int) -> list[int]:

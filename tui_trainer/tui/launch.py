@@ -10,6 +10,7 @@ from multiprocessing import resource_tracker
 from pathlib import Path
 
 from tui_trainer.config import Resolved
+from tui_trainer.run_folder import RunFolder
 from tui_trainer.session import LOG_FORMAT
 from tui_trainer.tui.terminal import shielded, speaks_utf8
 
@@ -21,22 +22,23 @@ def log_file() -> Path:
     return platformdirs.user_log_path("tui-trainer", appauthor=False) / "screens.log"
 
 
-def launch(resolved: Resolved) -> int:
-    """Run the app; the exit code. The terminal is as before when this returns."""
+def launch(resolved: Resolved, follow: RunFolder | None = None) -> int:
+    """Run the app, over the run `follow` if it is given; the exit code. The terminal is as before when this returns."""
     resource_tracker.ensure_running()  # inside the app it could not be started: its stderr has no descriptor
     log = log_file()
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     logging.basicConfig(filename=log, format=LOG_FORMAT, level=logging.INFO)
     from tui_trainer.tui.app import TrainerApp
 
-    app = TrainerApp(resolved, first="data" if resolved.config.data.data else "home", warm_up=warm_up)
+    first = "data" if resolved.config.data.data else "home"
+    app = TrainerApp(resolved, first=first, warm_up=None if follow else warm_up, follow=follow)
     app.glyphs = "braille" if speaks_utf8() else "ascii"
     with shielded(log):
         code = app.run()
         if app.trainer is not None:
             app.trainer.join(30.0)
     code = app.return_code or code or 0
-    if any(thread.name in ("warm-up", "trainer") for thread in threading.enumerate()):
+    if threading.active_count() > 1:
         sys.stdout.flush()
         os._exit(code)  # a thread inside torch cannot be stopped, and crashes when the interpreter is torn down
     return code
