@@ -6,7 +6,10 @@ import asyncio
 import os
 import re
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
+
+from textual.pilot import Pilot
 
 from tui_trainer.config import resolve
 from tui_trainer.settings import Value
@@ -25,13 +28,21 @@ def save(app: TrainerApp, name: str) -> None:
     (ROOT / "docs" / f"{name}.svg").write_text(svg, "utf-8")
 
 
+async def until(pilot: Pilot[int], done: Callable[[], bool]) -> None:
+    """Wait for something, a minute at most."""
+    for _ in range(600):
+        if done():
+            return
+        await pilot.pause(0.1)
+    raise TimeoutError
+
+
 async def take() -> None:
     """Walk through the steps, train, stop before the end."""
     first = TrainerApp(resolve({"data": "sample_data/digits", "epochs": 5}))
     async with first.run_test(size=SIZE) as pilot:
         await pilot.press("ctrl+r")
-        while first.trainer is None or first.trainer.running:
-            await pilot.pause(0.2)
+        await until(pilot, lambda: first.trainer is not None and not first.trainer.running)
     settings: dict[str, Value] = {
         "data": "sample_data/digits",
         "epochs": 20,
@@ -53,8 +64,7 @@ async def take() -> None:
         app.draft.set("pretrained", "")
         app.draft.set("exclude_layers", ())
         await pilot.press("ctrl+r")
-        while len(app._train_screen.state.history) < 13:
-            await pilot.pause(0.1)
+        await until(pilot, lambda: len(app._train_screen.state.history) >= 13)
         save(app, "train")
         assert app.trainer is not None
         app.trainer.join(30)
@@ -65,6 +75,7 @@ def main() -> None:
     os.chdir(ROOT)
     (ROOT / "docs").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
+        os.environ |= {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
         os.environ.update(dict.fromkeys(("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"), home))
         try:
             asyncio.run(take())

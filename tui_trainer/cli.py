@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads make a shared machine crawl
     try:
-        if words and words[0] in COMMANDS and not Path(words[0]).is_dir():
+        if _is_command(words):
             return COMMANDS[words[0]](words[1:])
         return train(words)
     except UserError as error:
@@ -47,6 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing to say it to
         return 128 + signal.SIGPIPE
+
+
+def _is_command(words: Sequence[str]) -> bool:
+    """Whether the first word is a subcommand; `tui-trainer data` alone is a folder of that name, if there is one."""
+    if not words or words[0] not in COMMANDS:
+        return False
+    alone = len(words) == 1 or words[1].startswith("-")
+    return words[0] == "runs" or not alone or not Path(words[0]).is_dir()
 
 
 def _refuse(error: UserError) -> int:

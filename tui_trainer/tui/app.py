@@ -55,6 +55,7 @@ class TrainerApp(App[int]):
         self.trainer: Trainer | None = None
         self._train_screen = TrainScreen(self.draft)
         self._data_screen = DataScreen(self.draft)
+        self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
         self._leave_at, self._leave_with = float("inf"), 0
@@ -66,7 +67,7 @@ class TrainerApp(App[int]):
         for name, screen in (
             ("home", HomeScreen(self.draft)),
             ("data", self._data_screen),
-            ("loader", LoaderScreen(self.draft)),
+            ("loader", self._loader_screen),
             ("weights", WeightsScreen(self.draft)),
             ("recipe", RecipeScreen(self.draft)),
             ("train", self._train_screen),
@@ -105,6 +106,7 @@ class TrainerApp(App[int]):
         """Show the training screen over a session, with the curves of the run that it goes on with."""
         if self.trainer is not None:
             self.trainer.join(GRACE)
+        self._loader_screen.stop_measuring(GRACE)
         self._data_screen.stop(1.0)  # a draw that ends later would put back torch's random state of before the seed
         self.trainer = Trainer(session)
         self._train_screen.follow(self.trainer, history)

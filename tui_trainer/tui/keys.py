@@ -50,7 +50,14 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("t", "tree", "Browse", "choose the folder in a tree"),
         Key("r", "redraw", "Redraw", "another draw of sample images, augmented as in training"),
     ),
-    "loader": (Key("m", "measure", "Measure", "images per second for each number of workers"),),
+    "loader": (
+        Key("m", "measure", "Measure", "images per second for each number of workers"),
+        Key("b", "first_batch", "Batch", "the first batch: shapes, types, range of values, time"),
+        Key("u", "use", "Use", "take the number of workers that is recommended"),
+        Key("j", "scroll(1)", "Down", "scroll the right side down", show=False),
+        Key("k", "scroll(-1)", "Up", "scroll the right side up", show=False),
+        Key("ctrl+r", "start", "Start", "start training; measuring ends first"),
+    ),
     "weights": (
         Key("m", "search", "Model", "choose a model by a part of its name"),
         Key("space", "tick", "Load?", "load the layer under the cursor, or leave it out"),

@@ -130,7 +130,7 @@ class TextScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         """The whole text, which scrolls."""
         with VerticalScroll(classes="dialog tall"):
-            yield Static(Content.assemble((self._heading, "bold"), ("   c copies, esc closes", "$text-muted")))
+            yield Static(Content.assemble((self._heading, "bold"), ("   c copies, esc closes", "$foreground-muted")))
             yield Static(Content(self._text), classes="plain")
 
     def action_copy(self) -> None:

@@ -23,20 +23,13 @@ from tui_trainer.loader_facts import (
 )
 from tui_trainer.settings import Value
 from tui_trainer.tui.draft import Draft
-from tui_trainer.tui.keys import SCREENS, Key, bindings
+from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background, look_at_data, measure_rates, read_first_batch
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.rate_bars import Bar, RateBars
 from tui_trainer.tui.widgets.steps import StepBar
 
 NAMES = tuple(name for name, item in SETTINGS.items() if item.table == "loader")
-KEYS = (
-    Key("b", "first_batch", "Batch", "the first batch: shapes, types, range of values, time"),
-    Key("u", "use", "Use", "take the number of workers that is recommended"),
-    Key("j", "scroll(1)", "Down", "scroll the right side down", show=False),
-    Key("k", "scroll(-1)", "Up", "scroll the right side up", show=False),
-    Key("ctrl+r", "start", "Start", "start training; measuring ends first"),
-)
 TICK = 0.1  # seconds between two looks at what the threads have found
 GRACE = 5.0  # seconds that a thread may take to end; its workers end with it
 
@@ -44,7 +37,7 @@ GRACE = 5.0  # seconds that a thread may take to end; its workers end with it
 class LoaderScreen(Screen[None]):
     """The DataLoader options, and what they mean for this data on this machine."""
 
-    BINDINGS = [*bindings(SCREENS["loader"]), *bindings(KEYS)]
+    BINDINGS = bindings(SCREENS["loader"])
     DEFAULT_CSS = """
     LoaderScreen .summary Static { height: auto; }
     LoaderScreen #options, LoaderScreen #rates, LoaderScreen #recommended { margin-bottom: 1; }

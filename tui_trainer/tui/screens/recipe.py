@@ -41,7 +41,9 @@ class RecipeScreen(Screen[None]):
             with VerticalScroll(classes="summary", can_focus=False):
                 yield Chart("learning rate", id="schedule")
                 yield Static(id="meaning")
-                yield Static(Content.styled("d tries a few steps: time and memory.", "$text-muted"), id="estimate")
+                yield Static(
+                    Content.styled("d tries a few steps: time and memory.", "$foreground-muted"), id="estimate"
+                )
         yield Footer(compact=True)
 
     def on_screen_resume(self) -> None:
@@ -72,14 +74,14 @@ class RecipeScreen(Screen[None]):
         if problem := self._draft.problem():
             self.notify(problem, severity="error", markup=False)
             return
-        self._say("trying a few steps ...", "$text-muted")
+        self._say("trying a few steps ...", "$foreground-muted")
         threading.Thread(target=self._try, args=(self._draft.config(),), daemon=True).start()
 
     def _try(self, config: Config) -> None:
         from tui_trainer.dry_step import dry_step
 
         try:
-            found = dry_step(config).in_words(), "$text"
+            found = dry_step(config).in_words(), "$foreground"
         except UserError as error:
             found = str(error), "$text-error"
         self.app.call_later(self._say, *found)

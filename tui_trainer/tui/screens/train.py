@@ -130,7 +130,7 @@ class TrainScreen(Screen[None]):
         box = self.query_one("#log", Static)
         lines = list(self.state.log)[-max(1, box.size.height) :]
         styles = {"good": "$text-success", "warning": "$text-warning"}
-        parts = [(f"{display(line.text, 300)}\n", styles.get(line.level, "$text-muted")) for line in lines]
+        parts = [(f"{display(line.text, 300)}\n", styles.get(line.level, "$foreground-muted")) for line in lines]
         box.update(Content.assemble(*parts), layout=False)
 
     def _end(self) -> None:
@@ -151,7 +151,7 @@ class TrainScreen(Screen[None]):
         if self._trainer is not None:
             self._draw()
         else:
-            self.query_one(StepBar).status("nothing is training: ctrl+r starts", "$text-muted")
+            self.query_one(StepBar).status("nothing is training: ctrl+r starts", "$foreground-muted")
 
     def _send(self, command: Command, asked: str) -> None:
         if self._trainer is None or not self._trainer.running:
@@ -240,5 +240,5 @@ class TrainScreen(Screen[None]):
     def _draw_advice(self) -> None:
         sentence = self._sentences.get("loss" if self._shown < 2 else "top1", "")
         text = sentence or (advice(self.state) if self._advise else "")
-        style = "$text" if sentence else "$text-warning"
+        style = "$foreground" if sentence else "$text-warning"
         self.query_one("#advice", Static).update(Content.styled(text, style), layout=False)

@@ -68,7 +68,7 @@ class WeightsScreen(Screen[None]):
         if problem := self._draft.problem():
             self._failed(self._seen, problem)
             return
-        self.query_one("#model-facts", Static).update(Content.styled("looking at the model ...", "$text-muted"))
+        self.query_one("#model-facts", Static).update(Content.styled("looking at the model ...", "$foreground-muted"))
         threading.Thread(target=self._work, args=(self._seen,), daemon=True).start()
 
     def _work(self, revision: int) -> None:
@@ -101,8 +101,8 @@ class WeightsScreen(Screen[None]):
         summary, verdict, colour = fit
         self.query_one("#model-facts", Static).update(Content.styled(text, "bold"))
         self.query_one(LayerTable).show(rows)
-        parts = [(f"{verdict}\n", COLOURS.get(colour, "$text")), (summary, "$text")] if summary else []
-        hint = ("All layers start random. A file in pretrained fills those that fit.", "$text-muted")
+        parts = [(f"{verdict}\n", COLOURS.get(colour, "$foreground")), (summary, "$foreground")] if summary else []
+        hint = ("All layers start random. A file in pretrained fills those that fit.", "$foreground-muted")
         self.query_one("#fit", Static).update(Content.assemble(*(parts or [hint])))
 
     def _failed(self, revision: int, sentence: str) -> None:
@@ -114,7 +114,7 @@ class WeightsScreen(Screen[None]):
     def on_layer_table_pointed(self, event: LayerTable.Pointed) -> None:
         """Why this layer is or is not loaded."""
         text = f"{event.row.shape}  {display(event.row.detail, 300)}"
-        self.query_one("#layer-detail", Static).update(Content.styled(text, "$text-muted"))
+        self.query_one("#layer-detail", Static).update(Content.styled(text, "$foreground-muted"))
 
     def action_tick(self) -> None:
         """Load the layer under the cursor, or leave it out."""

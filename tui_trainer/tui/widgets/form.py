@@ -77,8 +77,8 @@ class Form(Vertical):
         value = self._cut(display(self._draft.text(name), 1000)) or "-"
         return Content.assemble(
             ("● " if changed else "  ", "$accent"),
-            (f"{name:<{self._width}}  ", "$text-muted"),
-            (value, "$text bold" if changed else "$text"),
+            (f"{name:<{self._width}}  ", "$foreground-muted"),
+            (value, "$foreground bold" if changed else "$foreground"),
         )
 
     def _cut(self, value: str) -> str:
@@ -93,7 +93,12 @@ class Form(Vertical):
     def _explain(self, problem: str = "") -> None:
         item = SETTINGS[self.current]
         expected = f"{item.expected[0].upper()}{item.expected[1:]}" + (f", {item.unit}" if item.unit else "")
-        lines = [(problem, "$text-error")] if problem else [(item.help, "$text"), (f" {expected}.", "$text-muted")]
+        expected = f" {expected}." if item.choices or item.kind is not str else ""
+        lines = (
+            [(problem, "$text-error")]
+            if problem
+            else [(item.help, "$foreground"), (expected, "$foreground-muted")]
+        )
         self.query_one(".help", Static).update(Content.assemble(*lines))
 
     def on_option_list_option_highlighted(self) -> None:

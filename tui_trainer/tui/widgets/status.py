@@ -43,20 +43,20 @@ class RunStatus(Static):
         return Content.assemble(
             (f" epoch {number} ", "bold"),
             *_bar(state.epoch_done, width),
-            (f" {state.batch}/{state.batches}", "$text-muted"),
+            (f" {state.batch}/{state.batches}", "$foreground-muted"),
             "   run ",
             *_bar(state.run_done, width),
             f" {state.run_done:4.0%}  {left}\n",
-            (f" lr {lr}  {state.images_per_second:,.0f} images/s  ", "$text"),
-            (f"data wait {state.data_wait:.0%}  ", "$text-warning" if state.data_wait > 0.5 else "$text-muted"),
-            (f"memory {megabytes:,.0f} MB  cpu {cpu:.0%}", "$text-muted"),
+            (f" lr {lr}  {state.images_per_second:,.0f} images/s  ", "$foreground"),
+            (f"data wait {state.data_wait:.0%}  ", "$text-warning" if state.data_wait > 0.5 else "$foreground-muted"),
+            (f"memory {megabytes:,.0f} MB  cpu {cpu:.0%}", "$foreground-muted"),
             (best, "$text-success"),
         )
 
 
 def _bar(part: float, width: int) -> tuple[tuple[str, str], tuple[str, str]]:
     full = round(part * width)
-    return (FULL * full, "$accent"), (EMPTY * (width - full), "$text-disabled")
+    return (FULL * full, "$accent"), (EMPTY * (width - full), "$foreground-disabled")
 
 
 def _top1(state: RunState) -> str:
@@ -66,13 +66,13 @@ def _top1(state: RunState) -> str:
 
 def result_text(state: RunState, folder: str) -> Content:
     """The end of a run: what happened, where everything lies, what one can do now."""
-    style = STYLES.get(state.outcome, "$text")
+    style = STYLES.get(state.outcome, "$foreground")
     parts: list[tuple[str, str] | str] = [(f"{display(state.message, 400)}\n", f"bold {style}")]
     if state.metrics:
         shown = {k.removeprefix("val_"): v for k, v in state.metrics.items() if k.startswith("val_")}
         words = [f"{k} {v:.4f}" if k == "loss" else f"{k} {v:.1%}" for k, v in shown.items()]
-        parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$text"))
+        parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$foreground"))
     if folder:
-        parts.append((f"{display(folder, 300)}\n", "$text-muted"))
+        parts.append((f"{display(folder, 300)}\n", "$foreground-muted"))
     parts.append(("ctrl+r trains again   4 recipe   0 all runs   l log", "$text-accent"))
     return Content.assemble(*parts)

@@ -23,7 +23,7 @@ class StepBar(Static):
         """The state stays at the right edge."""
         self._draw()
 
-    def status(self, text: str, style: str = "$text-muted") -> None:
+    def status(self, text: str, style: str = "$foreground-muted") -> None:
         """Say what the run does."""
         if (text, style) != self._status:
             self._status = (text, style)
@@ -33,8 +33,8 @@ class StepBar(Static):
         parts: list[tuple[str, str]] = []
         for number, step in enumerate(STEPS, 1):
             here = step == self._current
-            parts.append((f" {number} ", "$text-accent bold" if here else "$text-muted"))
-            parts.append((f"{step.capitalize()} ", "bold reverse $text-accent" if here else "$text"))
+            parts.append((f" {number} ", "$text-accent bold" if here else "$foreground-muted"))
+            parts.append((f"{step.capitalize()} ", "bold reverse $text-accent" if here else "$foreground"))
         used = sum(len(text) for text, _ in parts)
         text, style = self._status
         gap = max(1, self.size.width - used - len(text) - 1)
