@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -424,6 +425,7 @@ def running(tmp_path: Path) -> tuple[RunFolder, Mailbox]:
     folder = make_folder(tmp_path / "run")
     folder.config.touch()
     mailbox = Mailbox()
+    folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
     mailbox.follow(folder.commands)
     return folder, mailbox
 

@@ -71,7 +71,7 @@ def refused(tmp_path: Path, text: str | bytes) -> str:
         ("[recipes]\nlr = 1\n", "unknown table [recipes]; did you mean recipe?"),
         ("[nothing]\n", "unknown table [nothing]."),
         ("[recipe]\nbatch_size = 1\n", "unknown key batch_size in [recipe]; it belongs into [loader]."),
-        ("batch_size = 1\n", "unknown table [batch_size]."),
+        ("batch_size = 1\n", "unknown table [batch_size]; batch_size belongs into [loader]."),
         ("recipe = 5\n", "recipe must be a table; write [recipe] and its settings below it."),
         ("[recipe]\nlr = true\n", "lr must be a number, greater than 0 and at most 1,000."),
         ('[recipe]\nlr = "0.1"\n', "lr must be a number, greater than 0 and at most 1,000."),

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
 from tui_trainer.config import Config
 from tui_trainer.data import batches
@@ -17,6 +18,8 @@ from tui_trainer.models import catalog
 from tui_trainer.settings import Value
 from tui_trainer.text import display
 
+SMALL_NETWORK = 1_000_000  # parameters
+DEFAULT_THREADS = torch.get_num_threads()  # before anything here has set it
 EVENTS_PER_EPOCH, MOST_STEPS_BETWEEN = 100, 20
 
 
@@ -67,8 +70,22 @@ def choose_rest(choices: Choices, data: Data) -> None:
     if config.run.log_every is None:
         every = min(MOST_STEPS_BETWEEN, max(1, data.train.batches // EVENTS_PER_EPOCH))
         choices.choose(f"an epoch has {data.train.batches} steps", log_every=every)
-    if config.recipe.threads is None:
-        choices.choose("torch's choice", threads=torch.get_num_threads())
+
+
+def choose_threads(choices: Choices, model: nn.Module) -> None:
+    """Settle the number of CPU threads, before the first operation that counts.
+
+    A small network gains little from more than one, and with more it crawls (5 to 18 times slower, measured)
+    as soon as something else wants a core. Results are bit-equal for equal numbers only, so that one thread also
+    makes machines agree.
+    """
+    if choices.config.recipe.threads is None:
+        small = sum(parameter.numel() for parameter in model.parameters()) < SMALL_NETWORK
+        if small:
+            choices.choose("a small network", threads=1)
+        else:
+            choices.choose("torch's choice", threads=DEFAULT_THREADS)
+    torch.set_num_threads(choices.config.recipe.threads or 1)
 
 
 def device_of(name: str) -> torch.device:
@@ -91,9 +108,7 @@ def device_of(name: str) -> torch.device:
 
 
 def set_up_torch(config: Config) -> None:
-    """Threads, determinism and seed of this process."""
-    if config.recipe.threads:
-        torch.set_num_threads(config.recipe.threads)
+    """Determinism of this process."""
     if config.recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(config.recipe.deterministic)

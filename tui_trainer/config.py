@@ -135,7 +135,7 @@ class RecipeConfig:
     seed: int = setting(0, "Fixes split, order, augmentation and first weights.", ge=0, le=2**32 - 1)
     deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")
-    threads: int | None = setting(None, "CPU threads of torch; auto: torch's choice.", ge=1, le=1024)
+    threads: int | None = setting(None, "CPU threads of torch; auto: 1 for a small network, else torch's choice.", ge=1, le=1024)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tui_trainer import config as configuration
 from tui_trainer import run_folder
-from tui_trainer.auto import Choices, choose_images, choose_rest, device_of, set_up_torch
+from tui_trainer.auto import Choices, choose_images, choose_rest, choose_threads, device_of, set_up_torch
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, start_forkserver
@@ -129,6 +129,7 @@ def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> 
     choose_rest(choices, data)
     torch.manual_seed(config.recipe.seed)
     model = _model(choices.config, data)
+    choose_threads(choices, model)
     start = (
         go_on_from(model, saved.state["frozen"]) if saved else start_from(model, choices.config, index.classes, tell)
     )

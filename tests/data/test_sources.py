@@ -106,6 +106,11 @@ def test_test_beside_val_is_a_part_of_its_own(make: Make) -> None:
     assert index.counts(TEST) == [0, 1]
 
 
+def test_a_class_may_be_called_train(make: Make) -> None:
+    index = scan(make("bus/1.png", "bus/2.png", "train/1.png", "train/2.png"), None, 0.5, 0)
+    assert index.classes == ("bus", "train")
+
+
 def test_train_alone_is_split(make: Make) -> None:
     index = found(make(*(f"train/{c}/{n}.png" for c in "ab" for n in range(4))))
     assert (index.counts(TRAIN), index.counts(VAL)) == ([3, 3], [1, 1])

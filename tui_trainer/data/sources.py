@@ -134,7 +134,7 @@ def require_folder(root: Path) -> None:
 
 def _given_parts(root: Path, val_root: Path | None) -> tuple[Path, list[tuple[int, Path]]]:
     """The training folder, and the other parts if the user has split the data already."""
-    train = root / "train" if _is_split(root / "train") else root
+    train = root / "train" if _is_split(root) else root
     if val_root is not None:
         return train, [(VAL, val_root)]
     if train == root:
@@ -148,12 +148,16 @@ def _given_parts(root: Path, val_root: Path | None) -> tuple[Path, list[tuple[in
     return train, parts
 
 
-def _is_split(train: Path) -> bool:
-    """Whether it holds class folders; with images directly in it, it is a class of that name."""
+def _is_split(root: Path) -> bool:
+    """Whether `train` is a part; alone and with images directly in it, it is a class of that name."""
+    train = root / "train"
     if not train.is_dir():
         return False
     require_folder(train)
-    return any(entry.is_dir() for entry in os.scandir(train) if not entry.name.startswith("."))
+    if any((root / name).is_dir() for name in VAL_FOLDERS):
+        return True
+    with os.scandir(os.fsencode(train)) as entries:
+        return any(_is_folder(entry) for entry in entries if not entry.name.startswith(_IGNORED))
 
 
 def _scan_classes(folder: Path, root: Path) -> _Found:

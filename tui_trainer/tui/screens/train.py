@@ -74,6 +74,7 @@ class TrainScreen(Screen[None]):
         """Show this session from now on; `history` is the run that it goes on with."""
         self._trainer, self._said, self._asked = trainer, False, ""
         self.state = RunState()
+        self.remove_class("-ended")
         self._before = not_repeated(history.read_events()) if history is not None else []
         if self._ready:
             self._clear()
@@ -89,7 +90,7 @@ class TrainScreen(Screen[None]):
 
     def tick(self) -> None:
         """Ten times a second: take in what has happened, draw it if the screen is shown."""
-        if self._trainer is None or not self._ready or not self.query(RunStatus):
+        if self._trainer is None or self._said or not self._ready or not self.query(RunStatus):
             return
         ended = not self._trainer.running  # asked before draining, so that nothing comes after the end
         events, self._before = self._before + self._trainer.drain(), []
@@ -143,7 +144,8 @@ class TrainScreen(Screen[None]):
         folder = self._trainer.session.folder
         result = self.query_one("#result", Static)
         result.display = True
-        result.update(result_text(self.state, str(folder.path) if folder else ""))
+        result.update(result_text(self.state, str(folder.path) if folder else "", self.size.width - 2))
+        self.add_class("-ended")
         self._draw()
 
     def on_screen_resume(self) -> None:

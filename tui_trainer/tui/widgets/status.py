@@ -64,7 +64,7 @@ def _top1(state: RunState) -> str:
     return f"{state.best.metrics.get('val_top1', math.nan):.2%} (epoch {state.best.epoch + 1})"
 
 
-def result_text(state: RunState, folder: str) -> Content:
+def result_text(state: RunState, folder: str, width: int) -> Content:
     """The end of a run: what happened, where everything lies, what one can do now."""
     style = STYLES.get(state.outcome, "$foreground")
     parts: list[tuple[str, str] | str] = [(f"{display(state.message, 400)}\n", f"bold {style}")]
@@ -73,6 +73,7 @@ def result_text(state: RunState, folder: str) -> Content:
         words = [f"{k} {v:.4f}" if k == "loss" else f"{k} {v:.1%}" for k, v in shown.items()]
         parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$foreground"))
     if folder:
-        parts.append((f"{display(folder, 300)}\n", "$foreground-muted"))
+        shown = display(folder, 300)  # its end tells two runs apart
+        parts.append((f"{shown if len(shown) <= width else f'…{shown[1 - width :]}'}\n", "$foreground-muted"))
     parts.append(("ctrl+r trains again   4 recipe   0 all runs   l log", "$text-accent"))
     return Content.assemble(*parts)
