@@ -105,7 +105,7 @@ class ModelConfig:
         "", "Weight file or run folder to start from; imagenet: torchvision's weights.", metavar="FILE"
     )
     include_layers: tuple[str, ...] = setting((), "Layers to load; empty: all that fit.", metavar="NAME,...")
-    exclude_layers: tuple[str, ...] = setting((), "Layers to leave out, such as fc1 or layer4.*.", metavar="NAME,...")
+    exclude_layers: tuple[str, ...] = setting((), "Layers to leave out, such as fc1 or layer4.*.conv1; **.bn1 at any depth.", metavar="NAME,...")
     rename_layers: tuple[str, ...] = setting((), "Other names for the file's layers.", metavar="OLD=NEW,...")
     freeze: tuple[str, ...] = setting(
         (), "Layers that stay as they are; loaded: what was loaded; backbone: all but the last.", metavar="NAME,..."

@@ -105,9 +105,10 @@ def parse_rename(rule: str) -> tuple[str, str]:
 
 
 class Selection:
-    """Patterns that choose layers: runs of whole segments, each of which may hold * ? [...].
+    """Patterns that choose layers: whole segments from the start of a name, each of which may hold * ? [...].
 
-    `fc1` chooses fc1 and enc.fc1 and what lies below them, never fc10; `layer4.*.conv1` a run of three.
+    `fc1` chooses fc1 and what lies below it, never fc10 or block.fc1; `layer4.*.conv1` the conv1 of each
+    block of layer4; `**.bn1` every bn1 at any depth.
     """
 
     def __init__(self, patterns: Sequence[str]) -> None:
@@ -124,7 +125,7 @@ class Selection:
         for name in names:
             segments = name.split(".")
             for pattern, wanted in zip(self.patterns, self._split, strict=True):
-                if _run_in(segments, wanted):
+                if _begins_with(segments, wanted):
                     self.used.add(pattern)
                     found = True
         return found
@@ -140,12 +141,13 @@ def _segments(pattern: str) -> tuple[str, ...]:
     return tuple(pattern.split("."))
 
 
-def _run_in(segments: Sequence[str], wanted: Sequence[str]) -> bool:
-    width = len(wanted)
-    return any(
-        all(_same(segment, want) for segment, want in zip(segments[at : at + width], wanted, strict=True))
-        for at in range(len(segments) - width + 1)
-    )
+def _begins_with(segments: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether `wanted` stands at the start of `segments`; "**" stands for any number of them."""
+    if not wanted:
+        return True
+    if wanted[0] == "**":
+        return any(_begins_with(segments[at:], wanted[1:]) for at in range(len(segments) + 1))
+    return bool(segments) and _same(segments[0], wanted[0]) and _begins_with(segments[1:], wanted[1:])
 
 
 def _same(segment: str, want: str) -> bool:
