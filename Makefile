@@ -17,7 +17,7 @@ run: $(VENV)/installed
 	@$(BIN)/tui-trainer sample_data/digits
 
 test: $(VENV)/installed-dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 soak: $(VENV)/installed-dev
 	@$(BIN)/python -m pytest -m soak

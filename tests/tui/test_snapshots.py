@@ -1,4 +1,4 @@
-"""How each screen looks, in each state, size and theme that matters. `pytest --snapshot-update` after a wanted change."""
+"""How each screen looks, in each state, size and theme. `pytest --snapshot-update` after a wanted change."""
 
 from __future__ import annotations
 
