@@ -43,6 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return COMMANDS[words[0]](words[1:])
         return train(words)
     except UserError as error:
+        if "--json" in words:
+            _print_refusal(error)
         return _refuse(error)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left; nothing to say it to
@@ -60,6 +62,13 @@ def _is_command(words: Sequence[str]) -> bool:
 def _refuse(error: UserError) -> int:
     print(f"tui-trainer: {display(error, 1000)}", file=sys.stderr)
     return error.exit_code
+
+
+def _print_refusal(error: UserError) -> None:
+    """The one JSON object on stdout, also for what is refused before there is a run."""
+    from tui_trainer.headless import Summary
+
+    print(Summary().to_json(error))
 
 
 def train(argv: Sequence[str]) -> int:
@@ -103,7 +112,8 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
     progress, summary, signals = choose_progress(), Summary(), Signals()
     if resolved.config.run.resume:
         summary.add_all(find_run(resolved.config.run.resume).read_events())  # the best epoch may lie there
-    session = LocalSession(resolved.config, lambda text: _unless_gone(2, progress.tell, text))
+    given = {name for name, origin in resolved.origins.items() if origin.startswith("--")}
+    session = LocalSession(resolved.config, lambda text: _unless_gone(2, progress.tell, text), given)
     signals.steer(session)
     failure: UserError | None = None
     try:
@@ -125,7 +135,8 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
     _unless_gone(1, print_result, summary, as_json, failure)
     if failure is not None:
         return _refuse(failure)
-    return 128 + signals.received if signals.received else 0
+    ended_by_signal = signals.received and summary.outcome in ("stopped", "aborted")
+    return 128 + signals.received if ended_by_signal else 0
 
 
 def _unless_gone(descriptor: int, say: Callable[P, None], *what: P.args, **named: P.kwargs) -> None:

@@ -105,7 +105,9 @@ class ModelConfig:
         "", "Weight file or run folder to start from; imagenet: torchvision's weights.", metavar="FILE"
     )
     include_layers: tuple[str, ...] = setting((), "Layers to load; empty: all that fit.", metavar="NAME,...")
-    exclude_layers: tuple[str, ...] = setting((), "Layers to leave out, such as fc1 or layer4.*.conv1; **.bn1 at any depth.", metavar="NAME,...")
+    exclude_layers: tuple[str, ...] = setting(
+        (), "Layers to leave out, such as fc1 or layer4.*.conv1; **.bn1 at any depth.", metavar="NAME,..."
+    )
     rename_layers: tuple[str, ...] = setting((), "Other names for the file's layers.", metavar="OLD=NEW,...")
     freeze: tuple[str, ...] = setting(
         (), "Layers that stay as they are; loaded: what was loaded; backbone: all but the last.", metavar="NAME,..."
@@ -135,7 +137,7 @@ class RecipeConfig:
     seed: int = setting(0, "Fixes split, order, augmentation and first weights.", ge=0, le=2**32 - 1)
     deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")
-    threads: int | None = setting(None, "CPU threads of torch; auto: 1 for a small network, else torch's choice.", ge=1, le=1024)
+    threads: int | None = setting(None, "CPU threads; auto: 1 for a small network, else torch's choice.", ge=1, le=1024)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,6 +210,8 @@ class Resolved:
 def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
     """Flags over file over defaults."""
     from_file = read_toml(file) if file else {}
+    if "normalize" in flags and "mean" not in flags:
+        from_file = {name: value for name, value in from_file.items() if name not in ("mean", "std")}
     origins = dict.fromkeys(SETTINGS, "default")
     origins |= dict.fromkeys(from_file, display(file.name) if file else "")
     origins |= {name: SETTINGS[name].flag for name in flags}

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 SCHEMA_VERSION = 1
+LARGEST = 2**53  # a whole number beyond it is no count of anything here
 TIMES = ("time", "seconds", "images_per_second", "eta_seconds", "data_wait")  # what differs between two equal runs
 
 
@@ -146,16 +147,16 @@ KINDS: dict[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()
 def to_json(event: Event) -> str:
     """One line of JSON, ASCII only, so that no name in it can act on a terminal."""
     fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-    record = {"v": SCHEMA_VERSION, "kind": event.kind, **_plain(fields)}
+    record = {"v": SCHEMA_VERSION, "kind": event.kind, **plain(fields)}
     return json.dumps(record, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """NaN and infinities are not JSON (RFC 8259): they are written as text and read back as floats."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     return list(value) if isinstance(value, tuple) else value
 
 
@@ -177,7 +178,7 @@ def from_json(line: str) -> Event | None:
     types = {f.name: str(f.type) for f in dataclasses.fields(cls)}
     try:
         return cls(**{key: _revived(types[key], value) for key, value in record.items() if key in types})
-    except TypeError as error:
+    except (TypeError, OverflowError) as error:
         raise ValueError(str(error)) from None
 
 
@@ -186,4 +187,8 @@ def _revived(kind: str, value: Any) -> Any:
         return {name: float(number) for name, number in dict(value).items()}
     if kind.startswith("tuple"):
         return tuple(value)
-    return float(value) if kind == "float" else value
+    if kind == "float":
+        return float(value)
+    if type(value).__name__ != kind or (kind == "int" and abs(value) > LARGEST):
+        raise ValueError(f"{value!r:.40} is not of type {kind}")
+    return value

@@ -21,6 +21,7 @@ from tui_trainer.events import (
     RunStarted,
     SettingChanged,
     Warned,
+    plain,
 )
 from tui_trainer.text import display, duration
 
@@ -74,7 +75,7 @@ class Summary:
         }
         if error is not None:
             record["error"] = {"kind": error.kind, "message": str(error)}
-        return json.dumps(record)
+        return json.dumps(plain(record), allow_nan=False)
 
 
 def in_words(event: Event, epochs: int) -> str:

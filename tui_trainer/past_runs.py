@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import math
 import os
 import socket
 from collections.abc import Iterable
@@ -94,15 +95,16 @@ def is_running(folder: RunFolder) -> bool:
     with contextlib.suppress(OSError, ValueError, IndexError):
         words = folder.owner.read_text("utf-8").split()  # "Process 123 on host"
         if words[3] == socket.gethostname():
-            os.kill(int(words[1]), 0)
+            with contextlib.suppress(PermissionError):  # it lives, and is another user's
+                os.kill(int(words[1]), 0)
             return True
     return False
 
 
 def _column(folder: RunFolder, name: str) -> Iterable[float]:
-    with contextlib.suppress(OSError, ValueError), folder.metrics.open(encoding="ascii", newline="") as file:
+    with contextlib.suppress(OSError, ValueError, csv.Error), folder.metrics.open(encoding="ascii", newline="") as file:
         for row in csv.DictReader(file):
-            if row.get(name):
+            if row.get(name) and math.isfinite(float(row[name])):
                 yield float(row[name])
 
 

@@ -52,9 +52,13 @@ class MetricsCsv:
             self._append({**epoch, **event.metrics, "seconds": round(event.seconds, 3)})
 
     def _keep(self, epochs: int) -> None:
-        header, *rows = self._path.read_text("ascii").splitlines()
-        kept = [row for row in rows if int(row.partition(",")[0]) <= epochs]
-        self._path.write_text("".join(f"{line}\n" for line in (header, *kept)), "ascii")
+        lines = self._path.read_text("ascii", "replace").splitlines()
+        numbered = [(row.partition(",")[0], row) for row in lines[1:]]
+        kept = [row for number, row in numbered if number.isdecimal() and int(number) <= epochs]
+        if kept:
+            self._path.write_text("".join(f"{line}\n" for line in (lines[0], *kept)), "ascii")
+        else:
+            self._path.unlink()
 
     def _append(self, row: dict[str, float]) -> None:
         is_new = not self._path.exists()

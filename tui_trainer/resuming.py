@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from tui_trainer.config import Config
@@ -18,7 +19,7 @@ from tui_trainer.text import display
 MAY_CHANGE = {
     "epochs", "lr", "patience", "min_delta", "num_workers", "prefetch_factor", "persistent_workers", "timeout",
     "pin_memory", "device", "threads", "deterministic", "keep_checkpoints", "output_dir", "name", "resume", "max_bad",
-    "val_fraction", "normalize", "pretrained",
+    "data", "val_data",  # the fingerprint guards them: a dataset may have moved
 }  # fmt: skip
 
 
@@ -61,11 +62,11 @@ class Saved:
                 "added, removed or renamed. Restore them, or start a new run."
             )
 
-    def restore(self, job: Job) -> None:
+    def restore(self, job: Job, given: Collection[str]) -> None:
         """Put the job where the run stood; a setting changed while it ran stays changed, unless given anew."""
         job.load_dict(self.state)
         for name, value in self.state["live"].items():
-            if getattr(job, name) == self.values[name]:
+            if name not in given and getattr(job, name) == self.values[name]:
                 setattr(job, name, value)
         if self.state["torch"] != job.checkpoint_extra["torch"]:
             self._warn(f"Not bit-exact: the run was saved by torch {self.state['torch']}.")

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from tui_trainer.data.batches import Data, start_forkserver
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.sources import write_split
 from tui_trainer.data.transforms import Normalize
-from tui_trainer.engine.checkpoint import write_whole
+from tui_trainer.engine.checkpoint import sweep, write_whole
 from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.optim import build_optimizer
@@ -99,15 +99,28 @@ def in_words(error: Exception, config: Config) -> UserError | None:
     if isinstance(error, OSError):
         where = f" {display(error.filename)}" if error.filename else ""
         return TrainingError(f"Cannot write{where}: {error.strerror or error}. --resume goes on once that is mended.")
-    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
-        return TrainingError(f"A DataLoader worker ended: {display(error)}. Try fewer --num-workers; --resume goes on.")
+    if isinstance(error, RuntimeError) and "deterministic" in str(error):
+        return TrainingError(
+            f"An operation of this model varies from run to run: use --no-deterministic. {display(error, 200)}"
+        )
+    if isinstance(error, RuntimeError) and ("DataLoader worker" in str(error) or "DataLoader timed out" in str(error)):
+        return TrainingError(
+            f"A DataLoader worker ended or was too slow: {display(error)}. "
+            "Try fewer --num-workers, or a longer --timeout; --resume goes on."
+        )
     return None
 
 
-def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> Run:
+def prepare(
+    config: Config,
+    tell: Callable[[str], None] = lambda text: None,
+    given: Collection[str] = (),
+    made: Callable[[RunFolder], None] = lambda folder: None,
+) -> Run:
     """Build every part of a run; its folder is made last, when nothing can be refused any more.
 
-    `tell` hears what is being done, in a few words, for whoever waits.
+    `tell` hears what is being done, in a few words, for whoever waits; `made` gets the folder as soon as it is
+    there. `given` names the settings that a resumed run shall not take from where it stood.
 
     Raises:
         UserError: a setting, the data, the model or the folder does not do.
@@ -136,11 +149,13 @@ def prepare(config: Config, tell: Callable[[str], None] = lambda text: None) -> 
     job = _job(choices.config, data, model.to(device), start)
     news = [*choices.events(), *start.news, *(Warned(topic="data", message=text) for text in index.warnings)]
     if saved:
-        saved.restore(job)
+        saved.restore(job, given)
         news = saved.news
     folder = saved.folder if saved else run_folder.make_folder(path)
+    made(folder)
     lock = _lock(folder)
     job.checkpoints = folder.checkpoints
+    sweep(folder.checkpoints)
     try:
         write_whole(folder.config, configuration.to_toml(repeatable(choices.config)).encode())
         write_split(index, folder.split)

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import threading
-from collections import deque
+import queue
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -184,27 +183,30 @@ def find_run(name_or_path: str) -> RunFolder:
 class Mailbox:
     """Commands on their way to the loop: from this process by `put`, from others through the file.
 
-    `put` only appends to a deque, so that a signal handler may call it.
+    A signal handler may call `put`: SimpleQueue is made for that, a lock or an Event would deadlock.
     """
 
     def __init__(self) -> None:
-        self._inbox: deque[Command] = deque()
-        self._arrived = threading.Event()
+        self._inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
+        self._waited_for: list[Command] = []
         self._file: BinaryIO | None = None
 
     def put(self, command: Command) -> None:
         """Hand over a command."""
-        self._inbox.append(command)
-        self._arrived.set()
+        self._inbox.put(command)
 
     def follow(self, path: Path) -> None:
         """Also read what is appended to `path` from now on: a leftover command must not end a new run."""
+        path.touch(mode=0o600)
         self._file = path.open("rb", buffering=0)
         self._file.seek(0, os.SEEK_END)
 
     def take(self) -> list[Command]:
         """What has arrived since the last look; costs one read of an unchanged file (about 1 µs)."""
-        taken = [self._inbox.popleft() for _ in range(len(self._inbox))]
+        taken, self._waited_for = self._waited_for, []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                taken.append(self._inbox.get_nowait())
         return taken + self._from_file() if self._file else taken
 
     def _from_file(self) -> list[Command]:
@@ -219,8 +221,8 @@ class Mailbox:
 
     def wait(self, seconds: float) -> None:
         """Sleep until a command is put, at most `seconds`: those in the file are seen then."""
-        self._arrived.wait(seconds)
-        self._arrived.clear()
+        with contextlib.suppress(queue.Empty):
+            self._waited_for.append(self._inbox.get(timeout=seconds))
 
     def close(self) -> None:
         """Let go of the file."""

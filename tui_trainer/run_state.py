@@ -108,7 +108,8 @@ class RunState:
             case CheckpointSaved():
                 self._say(event, "info", f"checkpoint {event.file} saved")
             case SettingChanged():
-                self.epochs = int(float(event.value)) if event.name == "epochs" else self.epochs
+                if event.name == "epochs" and event.value.isdecimal():
+                    self.epochs = int(event.value)
                 self._say(event, "info", f"{event.name} = {event.value} ({event.reason})")
             case Warned():
                 self.warnings += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Protocol
 
 from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set
@@ -39,8 +39,10 @@ class Session(Protocol):
 class LocalSession:
     """A run of this process, which trains in the thread that iterates over `events`."""
 
-    def __init__(self, config: Config, tell: Callable[[str], None] = lambda text: None) -> None:
-        self._config, self._tell, self._mailbox = config, tell, Mailbox()
+    def __init__(
+        self, config: Config, tell: Callable[[str], None] = lambda text: None, given: Collection[str] = ()
+    ) -> None:
+        self._config, self._tell, self._given, self._mailbox = config, tell, given, Mailbox()
         self.folder: RunFolder | None = None
         self.owned = True
 
@@ -54,13 +56,12 @@ class LocalSession:
         self._tell("loading PyTorch")
         from tui_trainer.run import prepare
 
-        run = prepare(self._config, self._tell)
-        self.folder = run.folder
+        run = prepare(self._config, self._tell, self._given, self._made)
         handler = logging.FileHandler(run.folder.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
-        self._mailbox.follow(run.folder.commands)
         try:
+            self._mailbox.follow(run.folder.commands)
             yield from run.events(self._mailbox)
         except UserError:
             raise
@@ -71,6 +72,10 @@ class LocalSession:
             self._mailbox.close()
             logging.getLogger().removeHandler(handler)
             handler.close()
+
+    def _made(self, folder: RunFolder) -> None:
+        """From now on there is something to save into: a signal stops the run instead of giving it up."""
+        self.folder = folder
 
     def send(self, command: Command) -> None:
         """Hand a command to the loop; a signal handler may call this."""

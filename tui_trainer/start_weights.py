@@ -38,8 +38,8 @@ class Started:
     frozen: tuple[str, ...] = ()  # paths of modules
 
 
-def weight_file(settings: ModelConfig, tell: Callable[[str], None] = lambda text: None) -> WeightFile:
-    """The file that `pretrained` means, listed.
+def weight_file(settings: ModelConfig, tell: Callable[[str], None] | None = None) -> WeightFile:
+    """The file that `pretrained` means, listed. ImageNet weights are downloaded only where `tell` can say so.
 
     Raises:
         WeightsError: it is not there, or is no weight file.
@@ -49,19 +49,22 @@ def weight_file(settings: ModelConfig, tell: Callable[[str], None] = lambda text
     return list_weights(user_path(settings.pretrained))
 
 
-def _torchvision_file(model: str, tell: Callable[[str], None]) -> Path:
+def _torchvision_file(model: str, tell: Callable[[str], None] | None) -> Path:
     """The ImageNet weights of a model, from torch's cache or downloaded into it."""
     models = vision.models()
     if model not in models.list_models(module=models):
         raise WeightsError(f"torchvision has no ImageNet weights for {display(model)}: give a file to --pretrained.")
     weights = models.get_model_weights(model).DEFAULT
     path = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-    if not path.exists():
+    if not path.exists() and tell is None:
+        raise WeightsError(f"{path.name} is not downloaded yet: that happens when the training starts.")
+    if not path.exists() and tell is not None:
         tell(f"downloading {path.name}")
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            torch.hub.download_url_to_file(weights.url, str(path), progress=False)
-        except OSError as error:
+            prefix = path.stem.rpartition("-")[2]  # of its SHA-256
+            torch.hub.download_url_to_file(weights.url, str(path), hash_prefix=prefix, progress=False)
+        except (OSError, RuntimeError) as error:
             raise WeightsError(
                 f"Cannot download the ImageNet weights of {model} ({display(error, 80)}): "
                 f"put {path.name} into {display(path.parent)}, or give a file to --pretrained."

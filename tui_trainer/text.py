@@ -6,6 +6,7 @@ controls make one name look like another. What is shown to a person passes throu
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from pathlib import Path
@@ -36,6 +37,8 @@ def display(name: object, limit: int = 200) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
+    if not math.isfinite(seconds):
+        return "?"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from tui_trainer.auto import Choices, choose_images, choose_rest, device_of, set_up_torch
+from tui_trainer.auto import Choices, choose_images, choose_rest, choose_threads, device_of, set_up_torch
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Batch, Data, EpochLoader, start_forkserver
@@ -92,6 +92,7 @@ class Bench:
         recipe, prepare = self.config.recipe, self.prepare(data)
         size = {"channels": self.facts.channels, "image_size": self.facts.image_size}
         model = catalog.build(self.config.model.model, num_classes=len(self.index.classes), **size)
+        choose_threads(self._choices, model)
         model = model.to(self._device).train()
         loss_func = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
         optimizer = build_optimizer(
@@ -240,10 +241,12 @@ def endless(loader: EpochLoader, part: float = 0.0) -> Generator[Batch, None, No
     """
     epoch, start = round(part * 1000), int(part * loader.batches)
     while True:
-        batch = None
+        readable = False
         for batch in loader.epoch(epoch, start):
-            yield batch
-        if batch is None and start == 0:
+            if len(batch.targets):
+                readable = True
+                yield batch
+        if not readable and start == 0:
             raise DataError("None of the training images can be read.")
         epoch, start = epoch + 1, 0
 

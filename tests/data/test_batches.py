@@ -176,14 +176,23 @@ def test_one_bad_file_of_few_does_not_end_the_run(tmp_path: Path) -> None:
     assert sum(len(batch.targets) for batch in batches_read) == 5
 
 
-def test_a_batch_that_is_bad_altogether_is_passed_over_with_its_number(tmp_path: Path) -> None:
+def test_a_batch_that_is_bad_altogether_is_empty_and_tells_of_its_files(tmp_path: Path) -> None:
     folder = copy_digits(tmp_path / "holes", classes=2, each=8)
     data = built(folder, channels=1, batch_size=2, shuffle=False, max_bad=1.0)
     for index in data.index.part(TRAIN)[2:4]:
         Path(os.fsdecode(data.index.path(int(index)))).write_bytes(b"")
     got = list(data.train.epoch(0))
-    assert [batch.number for batch in got] == [1, 3, 4, 5, 6]
-    assert [len(batch.warnings) for batch in got] == [0, 2, 0, 0, 0]
+    assert [batch.number for batch in got] == [1, 2, 3, 4, 5, 6]
+    assert [len(batch.targets) for batch in got] == [2, 0, 2, 2, 2, 2]
+    assert [len(batch.warnings) for batch in got] == [0, 2, 0, 0, 0, 0]
+
+
+def test_files_of_the_last_batch_that_cannot_be_read_are_told_of(tmp_path: Path) -> None:
+    folder = copy_digits(tmp_path / "holes", classes=2, each=8)
+    data = built(folder, channels=1, batch_size=2, shuffle=False, max_bad=1.0)
+    for index in data.index.part(TRAIN)[-2:]:
+        Path(os.fsdecode(data.index.path(int(index)))).write_bytes(b"")
+    assert [len(batch.warnings) for batch in data.train.epoch(0)][-1] == 2
 
 
 def test_a_dataset_of_which_nothing_can_be_read_is_refused(tmp_path: Path) -> None:

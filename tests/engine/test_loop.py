@@ -239,14 +239,24 @@ def with_metrics(monkeypatch: pytest.MonkeyPatch, name: str, values: list[float]
     ("monitor", "values", "best"),
     [
         ("val_top1", [0.5, 0.4, 0.5, 0.6, math.nan], [True, False, False, True, False]),
-        ("val_loss", [0.5, 0.6, 0.5, 0.4, math.nan], [True, False, False, True, False]),
-        ("val_loss", [math.nan, math.nan, 9.0, 8.9, 10], [False, False, True, True, False]),
+        ("val_loss", [0.5, 0.6, 0.5, 0.4, 0.7], [True, False, False, True, False]),
     ],
 )
 def test_what_best_means(monkeypatch: pytest.MonkeyPatch, monitor: str, values: list[float], best: list[bool]) -> None:
     with_metrics(monkeypatch, monitor, values)
     events = list(train(make_job(epochs=5, monitor=monitor)))
     assert [event.best for event in of(Evaluated, events)] == best
+
+
+def test_an_epoch_whose_loss_is_not_a_number_leaves_the_checkpoint_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_metrics(monkeypatch, "val_loss", [0.5, math.nan])
+    job = make_job(epochs=3, monitor="val_loss", checkpoints=tmp_path)
+    with pytest.raises(TrainingError, match="diverged"):
+        list(train(job))
+    (only,) = tmp_path.glob("step-*.json")
+    assert only.name == f"step-{job.train_loader.batches}.json"
 
 
 def test_the_best_weights_are_those_of_the_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

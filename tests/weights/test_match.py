@@ -203,10 +203,12 @@ def test_a_name_chooses_whole_segments():
 @pytest.mark.parametrize(
     ("pattern", "name", "chosen"),
     [
-        ("fc1", "fc1", True), ("fc1", "fc10", False), ("fc1", "fc1.sub", True), ("fc1", "enc.fc1", False), ("**.fc1", "enc.fc1.sub", True), ("fc1", "enc.fc1_norm", False),
+        ("fc1", "fc1", True), ("fc1", "fc10", False), ("fc1", "fc1.sub", True), ("fc1", "enc.fc1", False),
+        ("**.fc1", "enc.fc1.sub", True), ("fc1", "enc.fc1_norm", False),
         ("layer[34]", "layer3.0.conv1", True), ("layer[34]", "layer2.0", False),
         ("layer4.*.conv1", "layer4.0.conv1", True),
-        ("layer4.*.conv1", "layer4.conv1", False), ("0.conv1", "layer4.0.conv1", False), ("**.0.conv1", "layer4.0.conv1", True), ("*", "a", True),
+        ("layer4.*.conv1", "layer4.conv1", False), ("0.conv1", "layer4.0.conv1", False),
+        ("**.0.conv1", "layer4.0.conv1", True), ("*", "a", True),
         ("fc?", "fc1", True), ("fc?", "fc10", False), ("FC1", "fc1", False),
     ],
 )  # fmt: skip

@@ -82,19 +82,15 @@ class EpochLoader:
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read.
 
-        A batch of which fewer files than the model needs could be read is passed over; its warnings
-        come with the next.
+        A batch of which fewer files than the model needs could be read is empty.
         """
         self._order.epoch, self._order.start = number, start * self.batch_size
         if self._order.start >= self._order.length:
             return
-        held: tuple[str, ...] = ()
         raw: RawBatch
         for count, raw in enumerate(self._loader, start + 1):
-            held += self._bad_files.tell(raw.bad)
-            if len(raw.targets) >= self._least:
-                yield Batch(raw.images, raw.targets, count, held)
-                held = ()
+            enough = len(raw.targets) if len(raw.targets) >= self._least else 0
+            yield Batch(raw.images[:enough], raw.targets[:enough], count, self._bad_files.tell(raw.bad))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +113,8 @@ def scan(config: Config) -> Index:
     Raises:
         DataError: nothing to train on.
     """
-    # Without links, because the names of validation images may begin with "../".
-    root = user_path(config.data.data).resolve()
-    val_root = user_path(config.data.val_data).resolve() if config.data.val_data else None
+    root = user_path(config.data.data)
+    val_root = user_path(config.data.val_data) if config.data.val_data else None
     return sources.scan(root, val_root, config.data.val_fraction, config.recipe.seed)
 
 

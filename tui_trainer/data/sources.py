@@ -97,6 +97,8 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
         DataError: there is nothing to train on, or the parts do not go together.
     """
     require_folder(root)
+    # Without links, because the names of validation images may begin with "../".
+    root, val_root = root.resolve(), val_root.resolve() if val_root else None
     train_folder, given = _given_parts(root, val_root)
     found = _scan_classes(train_folder, root)
     classes = _require_classes(found, train_folder)

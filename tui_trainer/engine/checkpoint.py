@@ -31,7 +31,7 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
     """Write a file so that after a crash it has the old content or the new, never a part."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("xb") as file:
+        with temporary.open("wb") as file:
             os.chmod(temporary, 0o600)
             file.write(data)
             file.flush()
@@ -40,6 +40,12 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
         _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what a killed process left half-written; only the owner of the run's lock may."""
+    for left in folder.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -40,6 +40,8 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
     while job.goes_on:
         for batch in job.train_batches():
             yield from (Warned(topic="data", message=text) for text in batch.warnings)
+            if not len(batch.targets):
+                continue  # none of its files could be read
             inputs, targets = job.prepare(batch)
             lr = job.schedule()
 
@@ -70,6 +72,8 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
     sums, confusion = Sums(job.device), Confusion(len(job.classes), job.device)
     for batch in job.pace.waiting(job.val_loader.epoch(0)):
         yield from (Warned(topic="data", message=text) for text in batch.warnings)
+        if not len(batch.targets):
+            continue
         inputs, targets = job.prepare(batch)
         outputs, loss = forward(job, inputs, targets)
         sums.add(loss, outputs, targets)
@@ -91,7 +95,13 @@ def forward(job: Job, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def end_epoch(job: Job, metrics: dict[str, float]) -> Iterator[Event]:
-    """Keep the best weights, commit a checkpoint."""
+    """Keep the best weights, commit a checkpoint.
+
+    Raises:
+        TrainingError: a loss is not a number any more; the checkpoint before stays the last.
+    """
+    if not all(math.isfinite(value) for name, value in metrics.items() if name.endswith("_loss")):
+        raise diverged(job)
     epoch, lr = job.state.epoch, job.optimizer.param_groups[0]["lr"]
     best = job.finish_epoch(metrics)
     yield Evaluated(epoch=epoch, step=job.state.step, lr=lr, metrics=metrics, best=best, seconds=job.pace.seconds)
@@ -192,14 +202,19 @@ def train_progress(job: Job, lr: float) -> Event:
     """
     loss, hits, count = job.interval.read()
     if not math.isfinite(loss):
-        raise TrainingError(
-            f"The loss is not a finite number at step {job.state.step}: training diverged. "
-            f"Try a smaller --lr than {job.lr:g}; the last good checkpoint is kept."
-        )
+        raise diverged(job)
     job.interval.reset()
     batch = {"batch_loss": loss / count, "batch_top1": hits / count}
     samples = job.sums.read()[2]
     return progress(job, "train", job.state.batch, samples, lr, batch | means("train", job.sums))
+
+
+def diverged(job: Job) -> TrainingError:
+    """The loss is NaN or infinite."""
+    return TrainingError(
+        f"The loss is not a finite number at step {job.state.step}: training diverged. "
+        f"Try a smaller --lr than {job.lr:g}; the last good checkpoint is kept."
+    )
 
 
 def val_progress(job: Job, number: int, sums: Sums) -> Event:

@@ -14,7 +14,7 @@ from textual.app import App
 from tui_trainer.commands import Abort, Stop
 from tui_trainer.config import Resolved, resolve
 from tui_trainer.errors import UserError
-from tui_trainer.run_folder import RunFolder
+from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.session import FollowedSession, LocalSession, Session
 from tui_trainer.text import user_path
 from tui_trainer.tui import preferences
@@ -27,6 +27,7 @@ from tui_trainer.tui.screens.loader import LoaderScreen
 from tui_trainer.tui.screens.recipe import RecipeScreen
 from tui_trainer.tui.screens.train import TrainScreen
 from tui_trainer.tui.screens.weights import WeightsScreen
+from tui_trainer.tui.terminal import send_noise_to
 from tui_trainer.tui.themes import THEMES, register_themes
 from tui_trainer.tui.trainer import Trainer
 
@@ -51,10 +52,12 @@ class TrainerApp(App[int]):
         follow: RunFolder | None = None,
     ) -> None:
         super().__init__()
-        self.draft = Draft(resolved)
+        self.draft, self._resolved = Draft(resolved), resolved
         self.trainer: Trainer | None = None
         self._train_screen = TrainScreen(self.draft)
         self._data_screen = DataScreen(self.draft)
+        self._recipe_screen = RecipeScreen(self.draft)
+        self._noise_sent = False  # of this run: what native code writes goes to its log
         self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
@@ -69,13 +72,15 @@ class TrainerApp(App[int]):
             ("data", self._data_screen),
             ("loader", self._loader_screen),
             ("weights", WeightsScreen(self.draft)),
-            ("recipe", RecipeScreen(self.draft)),
+            ("recipe", self._recipe_screen),
             ("train", self._train_screen),
         ):
             self.install_screen(screen, name)
         self.push_screen(self._first)
         if self._follow is not None:
             self.replay(self._follow)
+        if self._resolved.config.run.resume:
+            self._resume_as_asked()
         self.set_interval(TICK, self._tick)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread
@@ -106,12 +111,18 @@ class TrainerApp(App[int]):
         """Show the training screen over a session, with the curves of the run that it goes on with."""
         if self.trainer is not None:
             self.trainer.join(GRACE)
-        self._loader_screen.stop_measuring(GRACE)
-        self._data_screen.stop(1.0)  # a draw that ends later would put back torch's random state of before the seed
-        self.trainer = Trainer(session)
+        self._end_background(0.0)
+        self.trainer = Trainer(session, before=lambda: self._end_background(GRACE))
+        self._noise_sent = False
         self._train_screen.follow(self.trainer, history)
         self.switch_screen("train")
         self.trainer.start()
+
+    def _end_background(self, seconds: float) -> None:
+        """What draws or measures would change torch's random state under the run; the trainer waits for its end."""
+        self._loader_screen.stop_measuring(seconds)
+        self._data_screen.stop(seconds)
+        self._recipe_screen.stop_trying(seconds)
 
     def replay(self, folder: RunFolder) -> None:
         """Look at a run of the past, or at one of another process, which can be steered."""
@@ -128,14 +139,23 @@ class TrainerApp(App[int]):
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
             return
-        self.begin(LocalSession(config, self._train_screen.tell), folder)
+        self.begin(LocalSession(config, self._train_screen.tell, given={"resume"}), folder)
+
+    def _resume_as_asked(self) -> None:
+        """`tui-trainer --resume RUN`: the flags beside it count; the next run on the screens is a new one."""
+        given = {name for name, origin in self._resolved.origins.items() if origin.startswith("--")}
+        folder = find_run(self._resolved.config.run.resume)
+        self.draft.set("resume", "")
+        self.begin(LocalSession(self._resolved.config, self._train_screen.tell, given), folder)
 
     def _tick(self) -> None:
         self._train_screen.tick()
-        if not self.training and self._leave_at < float("inf"):
-            self.exit(self._leave_with)
-        elif time.monotonic() > self._leave_at and self.trainer is not None:
-            self.trainer.send(Abort())
+        if self.trainer is not None and not self._noise_sent and self.training and self.trainer.session.folder:
+            self._noise_sent = True
+            if self.is_headless is False:
+                send_noise_to(self.trainer.session.folder.log)
+        if self._leave_at < float("inf") and (not self.training or time.monotonic() > self._leave_at):
+            self.exit(self._leave_with)  # what is stuck ends with the process
 
     def action_help(self) -> None:
         """Every key."""
@@ -159,7 +179,7 @@ class TrainerApp(App[int]):
     def _leave_by(self, choice: str | None) -> None:
         if choice and self.trainer is not None:
             self.trainer.send(Abort() if choice == "abort" else Stop())
-            self._leave_at = float("inf") if choice == "stay" else time.monotonic() + 3600
+            self._leave_at = time.monotonic() + (GRACE if choice == "abort" else 100 * GRACE)
             self.notify("Finishing the step, then leaving.", markup=False)
 
     def _end_by(self, number: int) -> None:

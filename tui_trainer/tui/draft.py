@@ -92,7 +92,8 @@ class Draft:
             if item.kind is bool and not item.optional:
                 words.append(item.flag if value else item.flag.replace("--", "--no-", 1))
             else:
-                words += [item.flag, item.to_text(value)]
+                text = item.to_text(value)
+                words += [f"{item.flag}={text}"] if text.startswith("-") else [item.flag, text]
         return shlex.join(words)
 
     def toml(self) -> str:

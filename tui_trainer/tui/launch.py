@@ -36,7 +36,7 @@ def launch(resolved: Resolved, follow: RunFolder | None = None) -> int:
     with shielded(log):
         code = app.run()
         if app.trainer is not None:
-            app.trainer.join(30.0)
+            app.trainer.join(3.0)
     code = app.return_code or code or 0
     if threading.active_count() > 1:
         sys.stdout.flush()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from tui_trainer.commands import Command
 from tui_trainer.errors import UserError
@@ -22,8 +23,8 @@ INBOX = 20_000  # events kept while a stalled terminal does not draw; older ones
 class Trainer:
     """One session in one thread, owned by the app and joined before the app ends."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, before: Callable[[], None] = lambda: None) -> None:
+        self.session, self._before = session, before
         self.error = ""
         self.is_bug = False
         self._inbox: deque[Event] = deque(maxlen=INBOX)
@@ -55,6 +56,7 @@ class Trainer:
 
     def _work(self) -> None:
         try:
+            self._before()
             for event in self.session.events():
                 self._inbox.append(event)
         except UserError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
@@ -12,9 +12,9 @@ from textual.widgets import Footer, Static
 
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.engine.schedule import lr_factor
-from tui_trainer.errors import UserError
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.measuring import Background
 from tui_trainer.tui.screens.dialogs import TextScreen
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.form import Form
@@ -22,6 +22,7 @@ from tui_trainer.tui.widgets.steps import StepBar
 
 NAMES = tuple(name for name, item in SETTINGS.items() if item.table in ("recipe", "run") and name != "resume")
 POINTS = 200
+GRACE = 5.0  # seconds that a dry step may take to end
 
 
 class RecipeScreen(Screen[None]):
@@ -32,6 +33,7 @@ class RecipeScreen(Screen[None]):
     def __init__(self, draft: Draft) -> None:
         super().__init__()
         self._draft = draft
+        self._trying: Background[str] | None = None
 
     def compose(self) -> ComposeResult:
         """The form on the left, the schedule and what it means on the right."""
@@ -45,6 +47,10 @@ class RecipeScreen(Screen[None]):
                     Content.styled("d tries a few steps: time and memory.", "$foreground-muted"), id="estimate"
                 )
         yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Look now and then at what runs in the background."""
+        self.set_interval(0.1, self._look)
 
     def on_screen_resume(self) -> None:
         """Values may have changed on other screens."""
@@ -71,20 +77,34 @@ class RecipeScreen(Screen[None]):
 
     def action_dry_run(self) -> None:
         """A few steps in a thread; the first time PyTorch may still be loading."""
-        if problem := self._draft.problem():
+        problem = self._draft.problem()
+        if self.app.training:  # type: ignore[attr-defined]
+            problem = "A run is training: a dry step would change its random numbers."
+        if problem:
             self.notify(problem, severity="error", markup=False)
             return
         self._say("trying a few steps ...", "$foreground-muted")
-        threading.Thread(target=self._try, args=(self._draft.config(),), daemon=True).start()
+        config = self._draft.config()
+        self._trying = Background(lambda tell: _steps(config), config, after=self._trying)
 
-    def _try(self, config: Config) -> None:
-        from tui_trainer.dry_step import dry_step
+    def stop_trying(self, seconds: float) -> None:
+        """End it, and wait so long."""
+        if self._trying is not None:
+            self._trying.join(seconds)
 
-        try:
-            found = dry_step(config).in_words(), "$foreground"
-        except UserError as error:
-            found = str(error), "$text-error"
-        self.app.call_later(self._say, *found)
+    def on_unmount(self) -> None:
+        """Nothing outlives the screen."""
+        self.stop_trying(GRACE)
+
+    def _look(self) -> None:
+        """Show what the steps have shown."""
+        if self._trying is None:
+            return
+        for found in self._trying.drain():
+            self._say(found, "$foreground")
+        if self._trying.error:
+            self._say(self._trying.error, "$text-error")
+            self._trying = None
 
     def _say(self, text: str, style: str) -> None:
         self.query_one("#estimate", Static).update(Content.styled(text, style))
@@ -97,3 +117,9 @@ class RecipeScreen(Screen[None]):
         self.app.push_screen(
             TextScreen("The same without the screens", f"{self._draft.command()}\n\n{self._draft.toml()}")
         )
+
+
+def _steps(config: Config) -> Iterator[str]:
+    from tui_trainer.dry_step import dry_step
+
+    yield dry_step(config).in_words()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import math
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -10,7 +13,7 @@ from textual.widgets import Footer, Static
 
 from tui_trainer.advice import advice
 from tui_trainer.commands import Abort, Checkpoint, Command, Pause, Resume, Set, Stop
-from tui_trainer.events import Evaluated, Event, Progress
+from tui_trainer.events import Evaluated, Event, Progress, RunStarted
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.run_state import RunState, not_repeated
 from tui_trainer.text import display
@@ -106,13 +109,28 @@ class TrainScreen(Screen[None]):
         self.taken += 1
         if not isinstance(event, Progress):
             self._asked = ""
+        if isinstance(event, RunStarted) and event.step:
+            self._draw_again(event)
+        self._add_points(event)
+
+    def _draw_again(self, started: RunStarted) -> None:
+        """A run goes on: what it trained after that step, and trains again, is taken off the charts."""
+        for chart in self.query(Chart):
+            chart.clear()
+        folder = self._trainer.session.folder if self._trainer else None
+        if folder is not None and folder.events.exists():
+            before = itertools.takewhile(lambda event: event != started, folder.read_events())
+            for event in not_repeated([*before, started]):
+                self._add_points(event)
+
+    def _add_points(self, event: Event) -> None:
         if isinstance(event, Progress) and event.part == "train":
-            x = event.epoch + event.batch / event.batches
+            x = event.epoch + event.batch / max(1, event.batches)
             for name in METRICS:
-                self._chart(name).append("train", x, event.metrics[f"batch_{name}"])
+                self._chart(name).append("train", x, event.metrics.get(f"batch_{name}", math.nan))
         elif isinstance(event, Evaluated):
             for name in METRICS:
-                self._chart(name).append("val", event.epoch + 1, event.metrics[f"val_{name}"])
+                self._chart(name).append("val", event.epoch + 1, event.metrics.get(f"val_{name}", math.nan))
 
     def _chart(self, name: str) -> Chart:
         return self.query_one(f"#{name}", Chart)

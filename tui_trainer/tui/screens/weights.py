@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 
 from textual.app import ComposeResult
@@ -78,6 +79,9 @@ class WeightsScreen(Screen[None]):
             facts = look_at_model(self._draft.config())
         except UserError as error:
             self.app.call_later(self._failed, revision, str(error))
+        except Exception as error:
+            logging.getLogger("tui_trainer").exception("A bug while looking at the model")
+            self.app.call_later(self._failed, revision, display(f"This is a bug: {type(error).__name__}: {error}", 300))
         else:
             rows = [
                 LayerRow(

@@ -94,11 +94,7 @@ class Form(Vertical):
         item = SETTINGS[self.current]
         expected = f"{item.expected[0].upper()}{item.expected[1:]}" + (f", {item.unit}" if item.unit else "")
         expected = f" {expected}." if item.choices or item.kind is not str else ""
-        lines = (
-            [(problem, "$text-error")]
-            if problem
-            else [(item.help, "$foreground"), (expected, "$foreground-muted")]
-        )
+        lines = [(problem, "$text-error")] if problem else [(item.help, "$foreground"), (expected, "$foreground-muted")]
         self.query_one(".help", Static).update(Content.assemble(*lines))
 
     def on_option_list_option_highlighted(self) -> None:

@@ -73,7 +73,7 @@ def result_text(state: RunState, folder: str, width: int) -> Content:
         words = [f"{k} {v:.4f}" if k == "loss" else f"{k} {v:.1%}" for k, v in shown.items()]
         parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$foreground"))
     if folder:
-        shown = display(folder, 300)  # its end tells two runs apart
-        parts.append((f"{shown if len(shown) <= width else f'…{shown[1 - width :]}'}\n", "$foreground-muted"))
+        place = display(folder, 300)  # its end tells two runs apart
+        parts.append((f"{place if len(place) <= width else '…' + place[1 - width :]}\n", "$foreground-muted"))
     parts.append(("ctrl+r trains again   4 recipe   0 all runs   l log", "$text-accent"))
     return Content.assemble(*parts)
