@@ -84,14 +84,14 @@ def train(argv: Sequence[str]) -> int:
 
     if arguments.no_tui or arguments.json or not terminal.is_interactive():
         return train_headless(resolved, as_json=arguments.json)
-    return show_screens(resolved)
+    return show_screens(resolved, in_ascii=arguments.ascii)
 
 
-def show_screens(resolved: Resolved) -> int:
+def show_screens(resolved: Resolved, *, in_ascii: bool) -> int:
     """The screens, filled in with what was asked for; the exit code."""
     from tui_trainer.tui.launch import launch
 
-    return launch(resolved)
+    return launch(resolved, in_ascii=in_ascii)
 
 
 def _resolve(arguments: Arguments) -> Resolved:

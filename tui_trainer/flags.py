@@ -40,6 +40,7 @@ class Arguments:
     config: Path | None
     no_tui: bool
     json: bool
+    ascii: bool
     print_config: bool
 
 
@@ -79,6 +80,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         config=Path(found.config) if found.config else None,
         no_tui=found.no_tui,
         json=found.json,
+        ascii=found.ascii,
         print_config=found.print_config,
     )
 
@@ -119,6 +121,7 @@ def _build() -> argparse.ArgumentParser:
     front = parser.add_argument_group("front end")
     front.add_argument("--no-tui", action="store_true", help="train without the screens")
     front.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    front.add_argument("--ascii", action="store_true", help="draw the screens without Unicode")
     front.add_argument("-c", "--config", metavar="FILE", help="read settings from a TOML file")
     front.add_argument("--print-config", action="store_true", help="show all settings and where they came from")
     front.add_argument("-h", "--help", action="help", help="show this help")

@@ -14,7 +14,7 @@ from pathlib import Path
 from tui_trainer import events
 from tui_trainer.config import read_toml
 from tui_trainer.errors import UserError
-from tui_trainer.events import RunEnded
+from tui_trainer.events import RunEnded, RunStarted, SettingChanged
 from tui_trainer.run_folder import RunFolder, runs_root
 from tui_trainer.settings import Value
 
@@ -78,6 +78,18 @@ def read_run(folder: RunFolder) -> PastRun:
     return PastRun(
         folder=folder, state=state, settings=settings, curve=curve, epochs=len(curve), changed=_changed(folder)
     )
+
+
+def as_given(run: PastRun) -> dict[str, Value]:
+    """Its settings without those that were chosen for its own model and data, which another one may need otherwise."""
+    chosen = set[str]()
+    with contextlib.suppress(OSError):
+        for event in run.folder.read_events():
+            if isinstance(event, RunStarted):
+                break
+            if isinstance(event, SettingChanged) and event.name != "pretrained":
+                chosen.add(event.name)
+    return {name: value for name, value in run.settings.items() if name not in chosen}
 
 
 def last_event(folder: RunFolder) -> events.Event | None:

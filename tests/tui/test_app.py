@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import OptionList, Static
+from textual.widgets import Input, OptionList, Static
 
 from tests.tui.conftest import MAKER, ScriptedSession, a_run
 from tui_trainer.commands import Abort, Checkpoint, Pause, Resume, Set, Stop
@@ -12,7 +14,7 @@ from tui_trainer.errors import DataError
 from tui_trainer.events import Paused, Resumed, RunEnded
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.keys import EVERYWHERE, SCREENS, STEPS
-from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, LiveEditScreen, TextScreen
+from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, LiveEditScreen, TextScreen, key_in_words
 from tui_trainer.tui.screens.train import TrainScreen
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.steps import StepBar
@@ -300,3 +302,29 @@ async def test_the_step_bar_marks_where_one_is(make_app: MAKER) -> None:
         spans = app.screen.query_one(StepBar).render()
         assert "Recipe" in str(spans)
         assert app.screen.query_one(OptionList).has_focus
+
+
+async def test_the_palette_offers_every_key_of_the_screen(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test() as pilot:
+        await pilot.press("5")
+        titles = {command.title for command in app.get_system_commands(app.screen)}
+        assert {f"{key.label} ({key_in_words(key.key)})" for key in (*SCREENS["train"], *EVERYWHERE)} <= titles
+        command = next(c for c in app.get_system_commands(app.screen) if c.title == "Recipe (4)")
+        result = command.callback()
+        if result is not None:
+            await result
+        await pilot.pause()
+        assert app.screen is app.get_screen("recipe")
+
+
+async def test_a_configuration_is_opened_from_home(make_app: MAKER, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("[recipe]\nepochs = 7\n", "utf-8")
+    app = make_app()
+    async with app.run_test(notifications=True) as pilot:
+        await pilot.press("o", *"nowhere.toml", "enter")
+        assert app.draft.values["epochs"] == 20
+        await pilot.press("o")
+        app.screen.query_one(Input).value = str(tmp_path / "run.toml")
+        await pilot.press("enter")
+        assert app.draft.values["epochs"] == 7

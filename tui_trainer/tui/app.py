@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from textual.app import App
+from textual.app import App, SystemCommand
+from textual.screen import Screen
 
 from tui_trainer.commands import Abort, Stop
 from tui_trainer.config import Resolved, resolve
@@ -19,9 +21,9 @@ from tui_trainer.session import FollowedSession, LocalSession, Session
 from tui_trainer.text import user_path
 from tui_trainer.tui import preferences
 from tui_trainer.tui.draft import Draft
-from tui_trainer.tui.keys import EVERYWHERE, bindings
+from tui_trainer.tui.keys import EVERYWHERE, SCREENS, bindings
 from tui_trainer.tui.screens.data import DataScreen
-from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen
+from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, key_in_words
 from tui_trainer.tui.screens.home import HomeScreen
 from tui_trainer.tui.screens.loader import LoaderScreen
 from tui_trainer.tui.screens.recipe import RecipeScreen
@@ -87,6 +89,17 @@ class TrainerApp(App[int]):
                 asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
         if self._warm_up is not None:
             self.call_after_refresh(threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """The command palette: every key of this screen and of all, besides Textual's own."""
+        yield from super().get_system_commands(screen)
+        name = next(
+            (name for name in SCREENS if self.is_screen_installed(name) and self.get_screen(name) is screen), ""
+        )
+        for owner, keys in ((screen, SCREENS.get(name, ())), (self, EVERYWHERE)):
+            for key in keys:
+                run = functools.partial(self.run_action, key.action, owner)
+                yield SystemCommand(f"{key.label} ({key_in_words(key.key)})", key.help, run)
 
     @property
     def training(self) -> bool:

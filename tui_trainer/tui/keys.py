@@ -43,6 +43,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("s", "sample", "Sample data", "try it with the handwritten digits that come along"),
         Key("enter", "open", "Open", "look at the run under the cursor"),
         Key("r", "resume", "Resume", "go on with the run under the cursor"),
+        Key("o", "open_config", "Open config", "fill the screens with a TOML file", show=False),
         Key("c", "copy_config", "Same again", "a new run with the settings of the run under the cursor"),
     ),
     "data": (
@@ -74,6 +75,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("s", "stop", "Stop", "finish the step, save a checkpoint, end"),
         Key("c", "checkpoint", "Checkpoint", "save a checkpoint now"),
         Key("e", "edit", "Edit", "change lr, epochs or patience while it runs"),
+        Key("r", "resume_run", "Resume", "go on with this run after it has stopped or failed", show=False),
         Key("a", "abort", "Abort", "end now; the last checkpoint stays", show=False),
         Key("m", "metric", "Metric", "both charts, the loss alone, top-1 alone", show=False),
         Key("y", "log_scale", "Log y", "logarithmic y axis", show=False),

@@ -22,7 +22,7 @@ def log_file() -> Path:
     return platformdirs.user_log_path("tui-trainer", appauthor=False) / "screens.log"
 
 
-def launch(resolved: Resolved, follow: RunFolder | None = None) -> int:
+def launch(resolved: Resolved, follow: RunFolder | None = None, *, in_ascii: bool = False) -> int:
     """Run the app, over the run `follow` if it is given; the exit code. The terminal is as before when this returns."""
     resource_tracker.ensure_running()  # inside the app it could not be started: its stderr has no descriptor
     log = log_file()
@@ -32,7 +32,7 @@ def launch(resolved: Resolved, follow: RunFolder | None = None) -> int:
 
     first = "data" if resolved.config.data.data else "home"
     app = TrainerApp(resolved, first=first, warm_up=None if follow else warm_up, follow=follow)
-    app.glyphs = "braille" if speaks_utf8() else "ascii"
+    app.glyphs = "braille" if speaks_utf8() and not in_ascii else "ascii"
     with shielded(log):
         code = app.run()
         if app.trainer is not None:

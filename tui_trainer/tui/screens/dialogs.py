@@ -115,6 +115,30 @@ class LiveEditScreen(ModalScreen[Set | None]):
         self.dismiss(None)
 
 
+class AskScreen(ModalScreen[str | None]):
+    """A line of text; escape gives none."""
+
+    BINDINGS = CLOSE
+
+    def __init__(self, title: str, example: str) -> None:
+        super().__init__()
+        self._heading, self._example = title, example
+
+    def compose(self) -> ComposeResult:
+        """A line to type in."""
+        with Vertical(classes="dialog"):
+            yield Static(Content(self._heading), classes="title")
+            yield Input(placeholder=self._example, compact=True)
+
+    def on_input_submitted(self, event: Input.Submitted) -> None:
+        """Take it."""
+        self.dismiss(event.value)
+
+    def action_close(self) -> None:
+        """Nothing."""
+        self.dismiss(None)
+
+
 class TextScreen(ModalScreen[None]):
     """Text to read or to copy: the command line, the TOML file, the log."""
 

@@ -10,11 +10,13 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import DataTable, Footer, Static
 
+from tui_trainer.config import read_toml
 from tui_trainer.errors import UserError
-from tui_trainer.past_runs import PastRun, past_runs, sample_data
-from tui_trainer.text import display
+from tui_trainer.past_runs import PastRun, as_given, past_runs, sample_data
+from tui_trainer.text import display, user_path
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.screens.dialogs import AskScreen
 from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
 
@@ -103,13 +105,27 @@ class HomeScreen(Screen[None]):
         if run := self._current:
             self.app.resume(run.folder)  # type: ignore[attr-defined]
 
+    def action_open_config(self) -> None:
+        """Fill the screens with a TOML file."""
+
+        def read(path: str | None) -> None:
+            if path:
+                try:
+                    self._draft.load(read_toml(user_path(path)))
+                except UserError as error:
+                    self.notify(str(error), severity="error", markup=False)
+                else:
+                    self.app.action_go("recipe")  # type: ignore[attr-defined]
+
+        self.app.push_screen(AskScreen("Configuration file to read", "run.toml"), read)
+
     def action_copy_config(self) -> None:
         """Fill the screens with the settings of a run."""
         run = self._current
         if run is None:
             return
         try:
-            self._draft.load(run.settings)
+            self._draft.load(as_given(run))
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
             return

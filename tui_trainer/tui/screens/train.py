@@ -191,6 +191,14 @@ class TrainScreen(Screen[None]):
         """Save and end."""
         self._send(Stop(), "stopping ...")
 
+    def action_resume_run(self) -> None:
+        """Go on with the run that has ended here."""
+        folder = self._trainer.session.folder if self._trainer else None
+        if folder is None or (self._trainer is not None and self._trainer.running):
+            self.notify("r goes on with a run that has stopped or failed.", markup=False)
+            return
+        self.app.resume(folder)  # type: ignore[attr-defined]
+
     def action_abort(self) -> None:
         """End now."""
         self._send(Abort(), "aborting ...")

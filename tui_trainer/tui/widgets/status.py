@@ -75,5 +75,6 @@ def result_text(state: RunState, folder: str, width: int) -> Content:
     if folder:
         place = display(folder, 300)  # its end tells two runs apart
         parts.append((f"{place if len(place) <= width else '…' + place[1 - width :]}\n", "$foreground-muted"))
-    parts.append(("ctrl+r trains again   4 recipe   0 all runs   l log", "$text-accent"))
+    resume = "r resumes   " if state.outcome in ("stopped", "aborted", "failed") and folder else ""
+    parts.append((f"{resume}ctrl+r trains again   4 recipe   0 all runs   l log", "$text-accent"))
     return Content.assemble(*parts)
