@@ -77,6 +77,13 @@ def test_a_weight_file_is_listed_and_compared(run_cli: Cli, tmp_path: Path) -> N
     assert run_cli("weights").code == 2
 
 
+@pytest.mark.parametrize("command", ["attach", "runs", "send"])
+def test_each_explains_itself(run_cli: Cli, command: str) -> None:
+    told = run_cli(command, "--help")
+    assert told.code == 0
+    assert f"Usage: tui-trainer {command}" in told.out
+
+
 def test_hostile_names_are_shown_as_text(run_cli: Cli, tmp_path: Path) -> None:
     file = tmp_path / "w.safetensors"
     save_file({"\x1b]0;owned\x07[@click=app.quit]x[/].weight": torch.ones(1)}, file)

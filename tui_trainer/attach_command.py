@@ -9,6 +9,8 @@ from tui_trainer.errors import ConfigError
 from tui_trainer.run_folder import find_run
 from tui_trainer.tui.terminal import is_interactive
 
+USAGE = "Usage: tui-trainer attach RUN, its folder or its name."
+
 
 def main(argv: Sequence[str]) -> int:
     """Show it; the exit code. Leaving does not end the run.
@@ -16,8 +18,11 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ConfigError: there is no such run, or no terminal to show it on.
     """
+    if argv in (["-h"], ["--help"]):
+        print(f"{USAGE}\n\n{__doc__}")
+        return 0
     if len(argv) != 1:
-        raise ConfigError("Usage: tui-trainer attach RUN, its folder or its name.")
+        raise ConfigError(USAGE)
     folder = find_run(argv[0])
     if not is_interactive():
         raise ConfigError("attach needs a terminal; without one, read events.jsonl in the run's folder.")

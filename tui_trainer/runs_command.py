@@ -20,6 +20,9 @@ def main(argv: Sequence[str]) -> int:
     Raises:
         ConfigError: the words are not understood, or there is no such run.
     """
+    if argv in (["-h"], ["--help"]):
+        print(f"{USAGE}\n\n{__doc__}")
+        return 0
     words = [word for word in argv if word != "--json"]
     as_json = "--json" in argv
     if words[:1] == ["show"] and len(words) == 2:

@@ -21,6 +21,9 @@ def main(argv: Sequence[str]) -> int:
     """
     kinds = ", ".join(kind for kind in commands.KINDS if kind != "set")
     usage = f"Usage: tui-trainer send RUN COMMAND, COMMAND one of {kinds}, set NAME=VALUE."
+    if argv in (["-h"], ["--help"]):
+        print(f"{usage}\n\n{__doc__}")
+        return 0
     if len(argv) < 2:
         raise ConfigError(usage)
     run, kind, *rest = argv
