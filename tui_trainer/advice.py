@@ -31,7 +31,8 @@ def _rate(state: RunState) -> str:
 
 def _data(state: RunState) -> str:
     if state.data_wait > DATA_BOUND and state.step > 20:
-        return f"{state.data_wait:.0%} of the time goes into waiting for images: more num_workers would help."
+        share = f"{state.data_wait:.0%} of the time goes into waiting for images"
+        return f"{share}: m on the Loader screen measures num_workers."
     return ""
 
 

@@ -151,7 +151,7 @@ async def test_lr_is_changed_while_running_and_nonsense_is_refused(make_app: MAK
     app = make_app()
     async with app.run_test(size=(80, 24)) as pilot:
         session = await begin(pilot, app, *a_run(until=5))
-        await pilot.press("e", *"lr=x", "enter")
+        await pilot.press("e", *["backspace"] * 10, *"lr=x", "enter")
         assert isinstance(app.screen, LiveEditScreen)
         assert "lr = x" in shown(app, ".help")
         assert session.sent == []
@@ -328,3 +328,35 @@ async def test_a_configuration_is_opened_from_home(make_app: MAKER, tmp_path: Pa
         app.screen.query_one(Input).value = str(tmp_path / "run.toml")
         await pilot.press("enter")
         assert app.draft.values["epochs"] == 7
+
+
+async def test_a_terminal_that_is_made_tiny_in_the_middle_of_a_run_is_survived(make_app: MAKER) -> None:
+    app, events = make_app(), a_run()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *events[:20])
+        for number, size in enumerate(((80, 12), (40, 12), (80, 8), (20, 5), (10, 3), (80, 24)), 1):
+            await pilot.resize_terminal(*size)
+            session.say(*events[10 + 10 * number : 20 + 10 * number])
+            await settle(pilot, app)
+        assert app.crash is None
+        session.close()
+
+
+async def test_ctrl_q_and_ctrl_c_ask_as_q_does(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        session = await begin(pilot, app, *a_run(until=5))
+        for key in ("ctrl+q", "ctrl+c"):
+            await pilot.press(key)
+            assert isinstance(app.screen, LeaveScreen)
+            await pilot.press("escape")
+        assert session.sent == []
+        session.close()
+
+
+async def test_a_folder_that_is_not_there_is_told_of_before_anything_starts(make_app: MAKER) -> None:
+    app = make_app("recipe", data="/nowhere/at/all")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await pilot.press("ctrl+r")
+        assert app.trainer is None
+        assert any("There is no folder /nowhere/at/all" in note.message for note in app._notifications)

@@ -93,7 +93,7 @@ def test_home_with_runs(snap_compare: SnapCompare, make_app: MAKER, size: tuple[
 
 @pytest.mark.parametrize("size", SIZES)
 def test_recipe(snap_compare: SnapCompare, make_app: MAKER, size: tuple[int, int]) -> None:
-    app = make_app("recipe", data="/data/photos", lr_scheduler="cosine", warmup_epochs=2.0, epochs=30)
+    app = make_app("recipe", data="sample_data/digits", lr_scheduler="cosine", warmup_epochs=2.0, epochs=30)
     assert snap_compare(app, terminal_size=size, run_before=press("down"))
 
 
@@ -104,7 +104,7 @@ def test_recipe_while_a_value_is_typed_and_refused(snap_compare: SnapCompare, ma
 
 
 def test_the_command_for_what_is_on_the_screens(snap_compare: SnapCompare, make_app: MAKER) -> None:
-    app = make_app("recipe", data="/data/two words", epochs=3, shuffle=False)
+    app = make_app("recipe", data="sample_data/digits", output_dir="two words", epochs=3, shuffle=False)
     assert snap_compare(app, terminal_size=(100, 30), run_before=press("v"))
 
 

@@ -111,6 +111,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.state.seconds)
+        self.saved = self.state.step > 0  # whether there is a checkpoint of this run
         self.sums = Sums(self.device)  # of the epoch so far
         self.interval = Sums(self.device)  # since the last Progress
         self.sums.reset(self.state.sums)
@@ -166,6 +167,7 @@ class Job:
         """Commit a checkpoint; the name of its file."""
         if self.checkpoints is None:
             return ""
+        self.saved = True
         return checkpoint.save(self.checkpoints, self.state.step, self.to_dict(), self.keep_checkpoints)
 
     def save_weights(self, name: str) -> None:
@@ -190,7 +192,7 @@ class Job:
 
     def load_dict(self, saved: Mapping[str, Any]) -> None:
         """Be where the run was when `saved` was made."""
-        self.state = State(**saved["state"])
+        self.state, self.saved = State(**saved["state"]), True
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.pace = Pace(self.state.seconds)

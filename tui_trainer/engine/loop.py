@@ -259,10 +259,11 @@ def ended_in_words(job: Job, outcome: str) -> str:
         if state.best_epoch is not None and state.best is not None
         else ""
     )
+    kept = "the last checkpoint is kept" if job.saved else "no checkpoint had been saved yet"
     words = {
         "finished": f"Finished {state.epoch} epochs{best}.",
         "early_stopped": f"Stopped early after {at}: no better {job.monitor} for {job.patience} epochs{best}.",
         "stopped": f"Stopped after {at}, checkpoint saved{best}.",
-        "aborted": f"Aborted after {at}; the last checkpoint is kept{best}.",
+        "aborted": f"Aborted after {at}; {kept}{best}.",
     }
     return words[outcome]

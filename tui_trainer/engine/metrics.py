@@ -55,8 +55,5 @@ class Confusion:
         present = (true + predicted) > 0
         f1 = 2 * hits[present] / (true + predicted)[present]
         total = counts.sum().item()
-        return {
-            "top1": hits.sum().item() / total,
-            "top5": self._in_top_k.item() / total,
-            "f1": f1.mean().item(),
-        }
+        top5 = {"top5": self._in_top_k.item() / total} if len(counts) > TOP_K else {}  # else it is always 1
+        return {"top1": hits.sum().item() / total, **top5, "f1": f1.mean().item()}

@@ -102,6 +102,11 @@ class TrainerApp(App[int]):
                 yield SystemCommand(f"{key.label} ({key_in_words(key.key)})", key.help, run)
 
     @property
+    def crash(self) -> BaseException | None:
+        """The exception that ended the app, if one did."""
+        return self._exception
+
+    @property
     def training(self) -> bool:
         """Whether a run of this process goes on."""
         return self.trainer is not None and self.trainer.running and self.trainer.session.owned
@@ -114,9 +119,11 @@ class TrainerApp(App[int]):
     def action_start(self) -> None:
         """Train what is on the screens."""
         problem = "A run is training already; s on its screen stops it." if self.training else self.draft.problem()
+        problem = problem or self.draft.missing()
         if problem:
             self.notify(problem, severity="error", markup=False)
             return
+        self.clear_notifications()
         preferences.remember_folder(str(user_path(str(self.draft.values["data"]))))
         self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
 
@@ -185,9 +192,18 @@ class TrainerApp(App[int]):
     def action_leave(self) -> None:
         """Leave at once, or ask while a run is training."""
         if self.training:
-            self.push_screen(LeaveScreen(), self._leave_by)
+            if not isinstance(self.screen, LeaveScreen):
+                self.push_screen(LeaveScreen(), self._leave_by)
         else:
             self.exit(0)
+
+    async def action_quit(self) -> None:
+        """Textual's own ctrl+q asks too."""
+        self.action_leave()
+
+    def action_help_quit(self) -> None:
+        """Textual's own ctrl+c."""
+        self.action_leave()
 
     def _leave_by(self, choice: str | None) -> None:
         if choice and self.trainer is not None:

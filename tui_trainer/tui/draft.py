@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from tui_trainer.config import SETTINGS, Config, Resolved, build, to_toml
 from tui_trainer.errors import ConfigError
 from tui_trainer.settings import Value
+from tui_trainer.text import display, user_path
 
 
 class Draft:
@@ -44,10 +45,17 @@ class Draft:
         self.revision += 1
 
     def cycle(self, name: str, direction: int) -> bool:
-        """Go to the next or previous choice; False if the setting has none."""
+        """Go to the next or previous choice or whole number; False if there is none."""
         item = SETTINGS[name]
         options: list[Value] = [None] if item.optional else []
         options += [False, True] if item.kind is bool else list(item.choices)
+        now = self._values[name]
+        if item.kind is int and not item.choices and isinstance(now, int):
+            try:
+                self.set(name, now + direction)
+            except ConfigError:
+                return False
+            return True
         if len(options) < 2:
             return False
         self.set(name, options[(options.index(self._values[name]) + direction) % len(options)])
@@ -68,6 +76,13 @@ class Draft:
         except ConfigError as error:
             return str(error)
         return "" if self._values["data"] or self._values["resume"] else "Choose a dataset folder first: key 1."
+
+    def missing(self) -> str:
+        """Why it cannot be started although the settings go together, or nothing; looks at the disk."""
+        folder = str(self._values["data"])
+        if folder and not user_path(folder).is_dir():
+            return f"There is no folder {display(folder)}: choose another one on the Data screen (1)."
+        return ""
 
     def config(self) -> Config:
         """What to run.

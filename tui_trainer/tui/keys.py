@@ -29,12 +29,12 @@ EVERYWHERE = (
     Key("ctrl+r", "start", "Start", "start training with what is on the screens"),
     Key("question_mark", "help", "Help", "every key of this screen and of all others"),
     Key("ctrl+t", "next_theme", "Theme", "the next colour theme", show=False),
-    Key("q", "leave", "Quit", "leave; while training it asks first"),
+    Key("q", "leave", "Quit", "leave; while training it asks first (ctrl+q and ctrl+c too)"),
 )
 FORM = (
     Key("enter", "edit", "Edit", "change the setting under the cursor"),
-    Key("right,space", "cycle(1)", "Next", "the next choice", show=False),
-    Key("left", "cycle(-1)", "Back", "the choice before", show=False),
+    Key("right,space", "cycle(1)", "Next", "the next choice, or one more", show=False),
+    Key("left", "cycle(-1)", "Back", "the choice before, or one less", show=False),
     Key("backspace,delete", "reset", "Default", "back to the default"),
 )
 SCREENS: dict[str, tuple[Key, ...]] = {

@@ -8,11 +8,17 @@ import sys
 import threading
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from tui_trainer.commands import Stop
 from tui_trainer.config import Resolved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.session import LOG_FORMAT
+from tui_trainer.text import display
 from tui_trainer.tui.terminal import shielded, speaks_utf8
+
+if TYPE_CHECKING:
+    from tui_trainer.tui.app import TrainerApp
 
 
 def log_file() -> Path:
@@ -35,13 +41,26 @@ def launch(resolved: Resolved, follow: RunFolder | None = None, *, in_ascii: boo
     app.glyphs = "braille" if speaks_utf8() and not in_ascii else "ascii"
     with shielded(log):
         code = app.run()
-        if app.trainer is not None:
-            app.trainer.join(3.0)
+        _end(app)
     code = app.return_code or code or 0
+    if app.crash is not None:
+        what = display(f"{type(app.crash).__name__}: {app.crash}", 300)
+        print(f"tui-trainer: the screens crashed, this is a bug: {what}; traceback in {display(log)}.", file=sys.stderr)
     if threading.active_count() > 1:
         sys.stdout.flush()
         os._exit(code)  # a thread inside torch cannot be stopped, and crashes when the interpreter is torn down
     return code
+
+
+def _end(app: TrainerApp) -> None:
+    """No thread of a run outlives the app; one over which the screens crashed is saved first."""
+    if app.crash is not None:
+        logging.getLogger("tui_trainer").error("The screens crashed", exc_info=app.crash)
+        if app.training and app.trainer is not None:
+            app.trainer.send(Stop())
+            app.trainer.wait(30.0)
+    if app.trainer is not None:
+        app.trainer.join(3.0)
 
 
 def warm_up() -> None:

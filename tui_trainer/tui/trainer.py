@@ -54,6 +54,10 @@ class Trainer:
             self._thread.join(seconds)
         return not self.running
 
+    def wait(self, seconds: float) -> None:
+        """Wait for its end without asking for it."""
+        self._thread.join(seconds)
+
     def _work(self) -> None:
         try:
             self._before()

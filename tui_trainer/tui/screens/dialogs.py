@@ -96,11 +96,15 @@ class LiveEditScreen(ModalScreen[Set | None]):
 
     BINDINGS = CLOSE
 
+    def __init__(self, now: str) -> None:
+        super().__init__()
+        self._now = now
+
     def compose(self) -> ComposeResult:
         """A line to type in."""
         with Vertical(classes="dialog bottom"):
             yield Static(f"Change while running: {', '.join(LIVE_SETTINGS)}", classes="title")
-            yield Input(placeholder="lr=0.001", compact=True)
+            yield Input(self._now, compact=True, select_on_focus=False)
             yield Static(classes="help")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -72,6 +72,8 @@ class RecipeScreen(Screen[None]):
         chart.flush()
         problem = self._draft.problem()
         changed = [name for name in self._draft.values if self._draft.changed(name)]
+        if not problem and self.app.training:  # type: ignore[attr-defined]
+            problem = "For the next run: e on the Train screen (5) changes the one that is training."
         text = problem or f"Ready: ctrl+r starts. Changed from the defaults: {', '.join(changed) or 'nothing'}."
         self.query_one("#meaning", Static).update(Content.styled(text, "$text-error" if problem else "$text-success"))
 

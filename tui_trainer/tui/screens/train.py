@@ -175,7 +175,8 @@ class TrainScreen(Screen[None]):
 
     def _send(self, command: Command, asked: str) -> None:
         if self._trainer is None or not self._trainer.running:
-            self.notify("Nothing is training: ctrl+r starts a run.", markup=False)
+            self.app.clear_notifications()
+            self.notify("Nothing is training: ctrl+r starts a run.", timeout=2, markup=False)
             return
         self._trainer.send(command)
         self._asked = asked
@@ -214,7 +215,10 @@ class TrainScreen(Screen[None]):
             if command is not None:
                 self._send(command, "changing ...")
 
-        self.app.push_screen(LiveEditScreen(), sent)
+        if self._trainer is None or not self._trainer.running:
+            self._send(Pause(), "")  # says that nothing is training
+            return
+        self.app.push_screen(LiveEditScreen(f"lr={self.state.lr:g}"), sent)
 
     def action_log(self) -> None:
         """The whole log."""

@@ -144,7 +144,7 @@ class Chart(Widget, can_focus=True):
         if picture.notice or (self._look.window is None and self._fit() != picture.frame.view):
             self._redraw()
             return
-        rows = picture.amend()
+        rows = {row: span for row, span in picture.amend().items() if row < len(self._strips)}  # a chart may be cut off
         for row in rows:
             self._strips[row] = None
         regions = [Region(first, row, last - first + 1, 1) for row, (first, last) in rows.items()]
