@@ -28,6 +28,7 @@ from tui_trainer.tui.widgets.status import RunStatus, result_text, state_in_word
 from tui_trainer.tui.widgets.steps import StepBar
 
 METRICS = ("loss", "top1")
+TICKS_A_FRAME = 3  # a frame costs the training thread up to 30 ms of the interpreter; rare events are drawn at once
 
 
 class TrainScreen(Screen[None]):
@@ -49,6 +50,8 @@ class TrainScreen(Screen[None]):
         self._before: list[Event] = []  # of the run that this one goes on with
         self._ready = False  # the widgets are there
         self.taken = 0  # events taken in
+        self._drawn_ago = 0  # ticks
+        self._drawn: dict[str, object] = {}  # what the lines show, so that only a change costs a redraw
         self.state = RunState()
 
     def compose(self) -> ComposeResult:
@@ -99,7 +102,10 @@ class TrainScreen(Screen[None]):
         events, self._before = self._before + self._trainer.drain(), []
         for event in events:
             self._take(event)
-        if self.is_current:
+        self._drawn_ago += 1
+        rare = any(not isinstance(event, Progress) for event in events)
+        if self.is_current and (rare or self._asked or self._drawn_ago >= TICKS_A_FRAME):
+            self._drawn_ago = 0
             self._draw()
         if ended and not self._said:
             self._end()
@@ -150,7 +156,7 @@ class TrainScreen(Screen[None]):
         lines = list(self.state.log)[-max(1, box.size.height) :]
         styles = {"good": "$text-success", "warning": "$text-warning"}
         parts = [(f"{display(line.text, 300)}\n", styles.get(line.level, "$foreground-muted")) for line in lines]
-        box.update(Content.assemble(*parts), layout=False)
+        self._update("#log", Content.assemble(*parts))
 
     def _end(self) -> None:
         """The run is over: the screen stays and turns into its result."""
@@ -273,4 +279,9 @@ class TrainScreen(Screen[None]):
         sentence = self._sentences.get("loss" if self._shown < 2 else "top1", "")
         text = sentence or (advice(self.state) if self._advise else "")
         style = "$foreground" if sentence else "$text-warning"
-        self.query_one("#advice", Static).update(Content.styled(text, style), layout=False)
+        self._update("#advice", Content.styled(text, style))
+
+    def _update(self, selector: str, content: Content) -> None:
+        if self._drawn.get(selector) != content:
+            self._drawn[selector] = content
+            self.query_one(selector, Static).update(content, layout=False)
