@@ -19,6 +19,7 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
     values.pop("std", None)
     if mean := values.get("mean"):
         values["std"] = (0.25,) * len(mean)
+    values.pop("class_weights", None)
     if not values.get("num_workers"):
         values |= {"timeout": 0.0, "prefetch_factor": None}
     return build(values)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -130,6 +131,14 @@ class RecipeConfig:
         aliases=("sched",),
     )
     warmup_epochs: float = setting(0.0, "lr rises from 1 % to its value over these.", unit="epochs", ge=0)
+    loss: str = setting(
+        "auto",
+        "What is made small; auto: cross_entropy for classes, bce for several labels, mse for numbers.",
+        choices=("auto", "cross_entropy", "bce", "mse", "l1", "huber"),
+    )
+    class_weights: tuple[str, ...] = setting(
+        (), "How much each class counts: balanced (rare ones more), or a number a class.", metavar="W,W,..."
+    )
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.", ge=0, lt=1)
     patience: int = setting(0, "End after so many epochs without a better val metric; 0: never.", unit="epochs", ge=0)
     min_delta: float = setting(0.0, "Smallest change that counts as better.", ge=0)
@@ -138,6 +147,18 @@ class RecipeConfig:
     deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")
     threads: int | None = setting(None, "CPU threads; auto: 1 for a small network, else torch's choice.", ge=1, le=1024)
+
+    def __post_init__(self) -> None:
+        if self.class_weights not in ((), ("balanced",)) and not all(_is_weight(w) for w in self.class_weights):
+            shown = display(", ".join(self.class_weights), 80)
+            raise ConfigError(f"class_weights = {shown}: give balanced, or one number a class, each 0 or more.")
+
+
+def _is_weight(text: str) -> bool:
+    try:
+        return 0 <= float(text) < math.inf
+    except ValueError:
+        return False
 
 
 @dataclass(frozen=True, kw_only=True)

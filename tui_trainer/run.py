@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -21,11 +22,12 @@ from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, start_forkserver
 from tui_trainer.data.datasets import Spec
-from tui_trainer.data.sources import write_split
+from tui_trainer.data.sources import TRAIN, Index, write_split
 from tui_trainer.data.transforms import Normalize
 from tui_trainer.engine.checkpoint import sweep, write_whole
 from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.loop import train
+from tui_trainer.engine.losses import build_loss, class_weights
 from tui_trainer.engine.optim import build_optimizer
 from tui_trainer.errors import ConfigError, TrainingError, UserError
 from tui_trainer.events import Event, RunEnded, Warned
@@ -212,7 +214,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
     return Job(
         model=model,
         optimizer=optimizer,
-        loss_func=nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing),
+        loss_func=_loss(config, index).to(device),
         train_loader=data.train,
         val_loader=data.val,
         prepare=to_device,
@@ -238,6 +240,13 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
             "threads": torch.get_num_threads(),
         },
     )
+
+
+def _loss(config: Config, index: Index) -> nn.Module:
+    recipe = config.recipe
+    counts = np.bincount(index.targets[index.part(TRAIN)], minlength=len(index.classes)).tolist()
+    weights = class_weights(recipe.class_weights, counts)
+    return build_loss(recipe.loss, task="classification", label_smoothing=recipe.label_smoothing, class_weights=weights)
 
 
 def describe(config: Config, classes: tuple[str, ...]) -> dict[str, str]:
