@@ -126,7 +126,7 @@ def colour24(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class MemoryBatch:
     """A batch that lies in memory."""
 
-    images: Any
+    inputs: Any
     targets: Any
     number: int
     warnings: tuple[str, ...] = ()
@@ -177,7 +177,7 @@ def make_job(**changes: Any) -> Any:
         "loss_func": nn.CrossEntropyLoss(),
         "train_loader": MemoryLoader(train_x, train_y, 4, shuffle=True),
         "val_loader": MemoryLoader(val_x, val_y, 4, shuffle=False),
-        "prepare": lambda batch: (batch.images, batch.targets),
+        "prepare": lambda batch: (batch.inputs, batch.targets),
         "classes": ("a", "b", "c"),
         "device": torch.device("cpu"),
         "epochs": 3,

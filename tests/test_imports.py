@@ -68,7 +68,7 @@ def test_light_modules_are_light_all_together() -> None:
     loaded = loaded_by("\n".join(f"import tui_trainer.{name}" for name in LIGHT))
     assert not HEAVY & loaded
     assert not {
-        name for name in loaded if name.startswith(("tui_trainer.data", "tui_trainer.engine", "tui_trainer.run."))
+        name for name in loaded if name.startswith(("tui_trainer.data.", "tui_trainer.engine", "tui_trainer.run."))
     }
 
 

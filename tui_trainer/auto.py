@@ -11,7 +11,7 @@ from torch import nn
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
-from tui_trainer.data.sources import Index
+from tui_trainer.data.index import Index
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event, SettingChanged
 from tui_trainer.models import catalog

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError
 from tui_trainer.settings import AUTO, Setting, Value, setting, settings_of
 from tui_trainer.text import display
@@ -26,75 +27,6 @@ else:
     import tomli as tomllib
 
 MAX_TOML_BYTES = 64 * 1024  # tomllib takes minutes over dotted keys of a few hundred KB
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataConfig:
-    """What to learn from, and how a picture becomes a tensor."""
-
-    data: str = setting("", "Folder with one sub-folder of images a class.", metavar="DIR")
-    val_data: str = setting("", "Folder of validation images, same classes.", metavar="DIR")
-    val_fraction: float = setting(0.2, "Part of each class held out for validation.", gt=0, lt=1)
-    image_size: int | None = setting(
-        None,
-        "Images become squares of this side.",
-        unit="pixels",
-        ge=1,
-        le=4096,
-        aliases=("img-size", "imgsz"),
-    )
-    channels: int | None = setting(None, "1 for grey, 3 for RGB.", choices=(1, 3))
-    resize: str = setting(
-        "squash",
-        "Make images square: squash both sides, crop the centre, or pad with black.",
-        choices=("squash", "crop", "pad"),
-    )
-    augment: str = setting(
-        "none",
-        "Random changes to training images (light: crop and flip).",
-        choices=("none", "light", "standard", "trivial", "rand"),
-    )
-    normalize: str | None = setting(
-        None,
-        "Mean and standard deviation: measured on the training part, ImageNet's, or none.",
-        choices=("measured", "imagenet", "none"),
-    )
-    mean: tuple[float, ...] = setting((), "Mean of each channel in [0, 1]; empty: by normalize.", metavar="M,M,M")
-    std: tuple[float, ...] = setting((), "Standard deviation of each channel.", metavar="S,S,S")
-    max_bad: float = setting(0.05, "Stop when more than this part of the images cannot be read.", ge=0, le=1)
-
-    def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std):
-            raise ConfigError(f"mean has {len(self.mean)} numbers and std {len(self.std)}: give both or neither.")
-        if any(value <= 0 for value in self.std):
-            raise ConfigError(f"std = {', '.join(f'{v:g}' for v in self.std)}: each must be greater than 0.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LoaderConfig:
-    """The options of torch.utils.data.DataLoader, with the meaning they have there."""
-
-    batch_size: int = setting(32, "Images a step.", ge=1, le=1_000_000, short="b")
-    shuffle: bool = setting(True, "A new order of the training images each epoch.")
-    num_workers: int = setting(
-        0,
-        "Processes that read images; 0 reads in the main process.",
-        ge=0,
-        le=256,
-        short="j",
-        aliases=("workers",),
-    )
-    pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
-    drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")
-    timeout: float = setting(0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0)
-    prefetch_factor: int | None = setting(None, "Batches read ahead by each worker; auto: 2.", ge=1, le=1000)
-    persistent_workers: bool = setting(True, "Keep worker processes from one epoch to the next.")
-
-    def __post_init__(self) -> None:
-        if self.prefetch_factor is not None and self.num_workers == 0:
-            raise ConfigError("prefetch_factor needs workers that read ahead: set num_workers to 1 or more.")
-        if self.timeout and self.num_workers == 0:
-            raise ConfigError("timeout is the wait for a worker: set num_workers to 1 or more.")
 
 
 @dataclass(frozen=True, kw_only=True)

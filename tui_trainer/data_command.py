@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, NoReturn
 from tui_trainer.config import SETTINGS
 from tui_trainer.data.examine import EVERYTHING, Limits, examine
 from tui_trainer.data.report import Report
-from tui_trainer.data.sources import scan
+from tui_trainer.data.sources import open_source
+from tui_trainer.data_config import WHICH_SAMPLES, DataConfig
 from tui_trainer.errors import ConfigError, DataError
-from tui_trainer.text import display, user_path
+from tui_trainer.text import display
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+NAMES = (*(name for name in WHICH_SAMPLES if name != "data"), "seed")
 NAMED = 20  # bad files that are named; --json names all
-USAGE = "tui-trainer data DIR [--val-data DIR] [--val-fraction F] [--seed N] [--all] [--json]"
+USAGE = "tui-trainer data DIR [--val-data DIR] [--val-fraction F] [--seed N] [...] [--all] [--json]"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -37,15 +39,14 @@ def main(argv: Sequence[str]) -> int:
         DataError: there is nothing to train on.
     """
     asked = _parse(argv)
-    root, val_root = user_path(asked.folder), user_path(asked.val_data) if asked.val_data else None
-    fraction = SETTINGS["val_fraction"].from_text(asked.val_fraction, "--val-fraction")
-    seed = SETTINGS["seed"].from_text(asked.seed, "--seed")
-    assert isinstance(fraction, float)
+    values = {name: SETTINGS[name].from_text(getattr(asked, name), SETTINGS[name].flag) for name in NAMES}
+    seed = values.pop("seed")
     assert isinstance(seed, int)
+    data = DataConfig(data=asked.folder, **values)  # type: ignore[arg-type]
     try:
-        index = scan(root, val_root, fraction, seed)
+        index = open_source(data, seed)
     except OSError as error:
-        raise DataError(f"Cannot read {display(error.filename or root)}: {error.strerror}.") from None
+        raise DataError(f"Cannot read {display(error.filename or asked.folder)}: {error.strerror}.") from None
     try:
         report = _last(_told(examine(index, EVERYTHING if asked.all else Limits())))
     except KeyboardInterrupt:
@@ -60,10 +61,14 @@ def main(argv: Sequence[str]) -> int:
 def _parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = _Parser(prog="tui-trainer data", usage=USAGE, description="What is in a dataset folder.")
     parser.add_argument("folder", metavar="DIR", help=SETTINGS["data"].help)
-    for name in ("val_data", "val_fraction", "seed"):
+    for name in NAMES:
         setting = SETTINGS[name]
         parser.add_argument(
-            setting.flag, default=setting.to_text(setting.default), help=setting.help.replace("%", "%%")
+            setting.flag,
+            dest=name,
+            metavar=setting.metavar or None,
+            default=setting.to_text(setting.default),
+            help=setting.help.replace("%", "%%"),
         )
     parser.add_argument("--all", action="store_true", help="Decode every image, not only a sample.")
     parser.add_argument("--json", action="store_true", help="One JSON object on stdout.")

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tui_trainer.config import LoaderConfig
+from tui_trainer.data_config import LoaderConfig
 from tui_trainer.text import display
 
 ENOUGH = 0.05  # less than this part more is not worth another worker

@@ -22,7 +22,7 @@ from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, start_forkserver
 from tui_trainer.data.datasets import Spec
-from tui_trainer.data.sources import TRAIN, Index, write_split
+from tui_trainer.data.index import TRAIN, Index, write_split
 from tui_trainer.data.transforms import Normalize
 from tui_trainer.engine.checkpoint import sweep, write_whole
 from tui_trainer.engine.job import Batch, Commands, Job
@@ -200,7 +200,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
     normalize = Normalize(data.mean, data.std, device)
 
     def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
-        images = normalize(batch.images.to(device, non_blocking=True))
+        images = normalize(batch.inputs.to(device, non_blocking=True))
         return images, batch.targets.to(device, non_blocking=True)
 
     optimizer = build_optimizer(

@@ -14,7 +14,6 @@ from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import Event, from_json
 from tui_trainer.past_runs import is_running
 from tui_trainer.run_folder import Mailbox, RunFolder
-from tui_trainer.text import user_path
 
 FOLLOW_LOOK = 0.1  # seconds between two looks at the file of another process
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -121,13 +120,12 @@ class FollowedSession:
 
 def _refuse_early(config: Config) -> None:
     """What can be refused without PyTorch is refused before the seconds that it takes to load."""
-    from tui_trainer.data.sources import require_folder
+    from tui_trainer.data.sources import require
     from tui_trainer.run_folder import new_folder_path
 
     if not config.data.data:
         raise ConfigError("No dataset: give a folder, as in `tui-trainer --no-tui sample_data/digits`.")
-    for folder in filter(None, (config.data.data, config.data.val_data)):
-        require_folder(user_path(folder))
+    require(config.data)
     if not config.run.resume:
         new_folder_path(config.run.output_dir, config.run.name, config.model.model)
 

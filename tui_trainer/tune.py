@@ -14,7 +14,7 @@ from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Batch, Data, EpochLoader, start_forkserver
 from tui_trainer.data.datasets import Spec
-from tui_trainer.data.sources import TRAIN
+from tui_trainer.data.index import TRAIN
 from tui_trainer.data.transforms import Normalize
 from tui_trainer.engine.optim import build_optimizer
 from tui_trainer.errors import DataError
@@ -82,7 +82,7 @@ class Bench:
         device, normalize = self._device, Normalize(data.mean, data.std, self._device)
 
         def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
-            images = normalize(batch.images.to(device, non_blocking=True))
+            images = normalize(batch.inputs.to(device, non_blocking=True))
             return images, batch.targets.to(device, non_blocking=True)
 
         return to_device
@@ -270,7 +270,7 @@ def first_batch(config: Config) -> FirstBatch:
     began = time.perf_counter()
     batch = _first(data.train)
     seconds = time.perf_counter() - began
-    images, targets = batch.images, batch.targets
+    images, targets = batch.inputs, batch.targets
     inputs, _ = bench.prepare(data)(batch)
     counts = enumerate(targets.bincount().tolist())
     return FirstBatch(

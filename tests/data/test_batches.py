@@ -11,7 +11,7 @@ from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, build_batches, look_at_channels, scan, start_forkserver
 from tui_trainer.data.datasets import Spec
-from tui_trainer.data.sources import TRAIN, VAL
+from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.errors import ConfigError, DataError
 
 from ..conftest import copy_digits
@@ -25,7 +25,7 @@ def built(folder: Path, *, channels: int = 3, needs_two: bool = False, **values:
 
 
 def read(loader: batches.EpochLoader, epoch: int = 0, start: int = 0) -> list[tuple[int, list[int], torch.Tensor]]:
-    return [(batch.number, batch.targets.tolist(), batch.images) for batch in loader.epoch(epoch, start)]
+    return [(batch.number, batch.targets.tolist(), batch.inputs) for batch in loader.epoch(epoch, start)]
 
 
 def same(one: list[Any], other: list[Any]) -> bool:

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, Spec, collate
-from tui_trainer.data.sources import Index, scan
+from tui_trainer.data.folders import scan
+from tui_trainer.data.index import Index
 
 SPEC = Spec(image_size=16, channels=3, resize="squash")
 
@@ -81,14 +82,14 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out(index: Index, tmp_path
         (tmp_path / name / "good.png").write_bytes(Path(os.fsdecode(index.path(1))).read_bytes())
     dataset = ImageDataset(scan(tmp_path, None, 0.5, 0), SPEC)
     batch = collate([dataset[0, i] for i in range(4)])
-    assert batch.images.shape == (2, 16, 16, 3)
+    assert batch.inputs.shape == (2, 16, 16, 3)
     assert batch.targets.tolist() == [0, 1]
     assert batch.bad == [
         (b"a/bad.png", "damaged, truncated, or no image"),
         (b"b/bad.png", "damaged, truncated, or no image"),
     ]
     nothing = collate([dataset[0, 0]])
-    assert (len(nothing.targets), len(nothing.images), len(nothing.bad)) == (0, 0, 1)
+    assert (len(nothing.targets), len(nothing.inputs), len(nothing.bad)) == (0, 0, 1)
 
 
 def test_a_dataset_that_was_sent_to_a_worker_gives_the_same(index: Index) -> None:

@@ -16,8 +16,9 @@ import pytest
 
 from tui_trainer.data import examine as module
 from tui_trainer.data.examine import EVERYTHING, Limits, examine
+from tui_trainer.data.folders import scan
+from tui_trainer.data.index import Index
 from tui_trainer.data.report import Report
-from tui_trainer.data.sources import Index, scan
 
 
 def write(path: Path, pixels: np.ndarray) -> None:
@@ -158,7 +159,7 @@ def test_reports_grow_and_closing_ends_the_work(folder: Path, monkeypatch: pytes
 
 def test_looking_imports_no_torch(folder: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tui_trainer.data.sources import scan;"
+        "import sys; from pathlib import Path; from tui_trainer.data.folders import scan;"
         "from tui_trainer.data.examine import examine;"
         f"list(examine(scan(Path({str(folder)!r}), None, 0.3, 0))); assert 'torch' not in sys.modules"
     )

@@ -140,7 +140,7 @@ def test_evaluation_counts_each_sample_once_whatever_the_batch_size() -> None:
         job = fixed_job()
         job.val_loader.batch_size, job.val_loader.batches = batch_size, -(-7 // batch_size)
         given: list[int] = []
-        job.prepare = lambda batch, given=given: given.append(len(batch.targets)) or (batch.images, batch.targets)
+        job.prepare = lambda batch, given=given: given.append(len(batch.targets)) or (batch.inputs, batch.targets)
         metrics, events = ended(evaluate(job, NoCommands()))
         assert sum(given) == 7
         assert events[-1].samples == 7

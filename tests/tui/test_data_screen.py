@@ -20,6 +20,7 @@ from tests.conftest import PATIENCE
 from tests.tui.conftest import MAKER
 from tui_trainer.data import examine as examine_module
 from tui_trainer.data import sources
+from tui_trainer.data.index import TRAIN, Index
 from tui_trainer.data.report import Report
 from tui_trainer.tui import preferences
 from tui_trainer.tui.app import TrainerApp
@@ -94,7 +95,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     go = threading.Event()
     real = examine_module.examine
 
-    def slow(index: sources.Index) -> Iterator[Report]:
+    def slow(index: Index) -> Iterator[Report]:
         reports = real(index, pace=0)
         yield next(reports)
         while not go.wait(0.05):
@@ -136,7 +137,7 @@ async def test_samples_are_what_training_reads(make_app: MAKER, colour24: Path, 
         assert look is not None
         assert look.index is not None
         dataset = ImageDataset(look.index, Spec(image_size=24, channels=3, resize="pad"), augment, 5)
-        train = look.index.part(sources.TRAIN).tolist()
+        train = look.index.part(TRAIN).tolist()
         epoch_1 = {dataset[1, i].image.numpy().tobytes() for i in train}  # type: ignore[union-attr]
         assert {picture.tobytes() for picture in pixels(app)} <= epoch_1
         assert caption(app) == f"draw 2: lenet sees {told}"
@@ -242,10 +243,10 @@ async def test_no_folder_yet(make_app: MAKER) -> None:
 async def test_a_bug_while_looking_does_not_end_the_app(
     make_app: MAKER, digits60: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> sources.Index:
+    def broken(*_: Any) -> Index:
         raise RuntimeError("[/]\x1b[31m")
 
-    monkeypatch.setattr(sources, "scan", broken)
+    monkeypatch.setattr(sources, "open_source", broken)
     app = make_app("data", data=str(digits60))
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)

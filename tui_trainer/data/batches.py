@@ -13,14 +13,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from tui_trainer.config import Config, LoaderConfig
+from tui_trainer.config import Config
 from tui_trainer.data import sources
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Sample, Spec, collate
 from tui_trainer.data.decode import BadImageError, is_grey, read_file
-from tui_trainer.data.sources import TRAIN, VAL, Index
+from tui_trainer.data.index import TRAIN, VAL, Index
 from tui_trainer.data.transforms import statistics
+from tui_trainer.data_config import LoaderConfig
 from tui_trainer.errors import ConfigError, DataError
-from tui_trainer.text import display, user_path
+from tui_trainer.text import display
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -34,9 +35,9 @@ PRELOADED = ["tui_trainer.data.datasets"]
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch for the loop: images (N, S, S, C) uint8, targets (N,) int64, `number` from 1."""
+    """A batch for the loop: inputs, of images (N, S, S, C) uint8; targets (N,) int64 or (N, K); `number` from 1."""
 
-    images: Tensor
+    inputs: Tensor
     targets: Tensor
     number: int
     warnings: tuple[str, ...]
@@ -90,7 +91,7 @@ class EpochLoader:
         raw: RawBatch
         for count, raw in enumerate(self._loader, start + 1):
             enough = len(raw.targets) if len(raw.targets) >= self._least else 0
-            yield Batch(raw.images[:enough], raw.targets[:enough], count, self._bad_files.tell(raw.bad))
+            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self._bad_files.tell(raw.bad))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +114,7 @@ def scan(config: Config) -> Index:
     Raises:
         DataError: nothing to train on.
     """
-    root = user_path(config.data.data)
-    val_root = user_path(config.data.val_data) if config.data.val_data else None
-    return sources.scan(root, val_root, config.data.val_fraction, config.recipe.seed)
+    return sources.open_source(config.data, config.recipe.seed)
 
 
 def look_at_channels(index: Index) -> int:

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from tui_trainer.data.decode import BadImageError, read_image
-from tui_trainer.data.sources import Index
+from tui_trainer.data.index import Index
 from tui_trainer.data.transforms import address, addressed, build_augment, make_square, to_tensor
 
 Address = tuple[int, int]  # (epoch, index of the sample)
@@ -34,9 +34,9 @@ class Sample(NamedTuple):
 
 
 class RawBatch(NamedTuple):
-    """What crosses from a worker: images (N, S, S, C) uint8, targets (N,) int64, files left out."""
+    """What crosses from a worker: inputs, of images (N, S, S, C) uint8; targets; files left out."""
 
-    images: Tensor
+    inputs: Tensor
     targets: Tensor
     bad: list[tuple[bytes, str]]
 
@@ -91,7 +91,7 @@ def collate(samples: list[Sample]) -> RawBatch:
     good = [sample for sample in samples if sample.image is not None]
     images = [sample.image for sample in good if sample.image is not None]
     return RawBatch(
-        images=torch.stack(images) if images else torch.empty(0, dtype=torch.uint8),
+        inputs=torch.stack(images) if images else torch.empty(0, dtype=torch.uint8),
         targets=torch.tensor([sample.target for sample in good], dtype=torch.int64),
         bad=[(sample.name, sample.reason) for sample in samples if sample.image is None],
     )

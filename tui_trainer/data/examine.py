@@ -22,8 +22,8 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from tui_trainer.data.index import PARTS, TRAIN, Index
 from tui_trainer.data.report import MODES, Copies, Report, sizes_of
-from tui_trainer.data.sources import PARTS, TRAIN, Index
 
 PACE = 0.1  # seconds between two reports
 CHUNK = 1 << 20

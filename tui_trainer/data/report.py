@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tui_trainer.data.sources import PARTS, TRAIN, VAL
+from tui_trainer.data.index import PARTS, TRAIN, VAL
 from tui_trainer.text import display
 
 NAMED = 3  # names in a sentence

@@ -45,7 +45,7 @@ class Batch(Protocol):
     """What a loader yields: `number` counts from 1 in the epoch, `warnings` tell of files left out."""
 
     @property
-    def images(self) -> Tensor: ...  # noqa: D102
+    def inputs(self) -> Tensor: ...  # noqa: D102
     @property
     def targets(self) -> Tensor: ...  # noqa: D102
     @property

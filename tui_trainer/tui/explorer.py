@@ -13,15 +13,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import UserError
-from tui_trainer.text import display, user_path
+from tui_trainer.text import display
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tui_trainer.data.index import Index
     from tui_trainer.data.report import Report
-    from tui_trainer.data.sources import Index
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -30,11 +31,9 @@ TRIES = 4  # samples tried for each one wanted, where some cannot be read
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """What decides which images there are, and their split."""
+    """What decides which samples there are, and their split."""
 
-    data: str
-    val_data: str
-    val_fraction: float
+    data: DataConfig
     seed: int
 
 
@@ -89,9 +88,7 @@ class Look:
         from tui_trainer.data import sources
         from tui_trainer.data.examine import examine
 
-        place = self._place
-        val_root = user_path(place.val_data) if place.val_data else None
-        index = sources.scan(user_path(place.data), val_root, place.val_fraction, place.seed)
+        index = sources.open_source(self._place.data, self._place.seed)
         with closing(examine(index)) as reports:
             for report in reports:
                 if stopped.is_set():
@@ -188,7 +185,7 @@ def _choose(index: Index, seed: int, number: int, most: int) -> list[int]:
     """Training samples by (seed, number), each class once before one comes again."""
     import numpy as np
 
-    from tui_trainer.data.sources import TRAIN
+    from tui_trainer.data.index import TRAIN
 
     generator = np.random.default_rng([seed, number])
     members = index.part(TRAIN)

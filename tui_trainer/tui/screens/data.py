@@ -13,6 +13,7 @@ from textual.timer import Timer
 from textual.widgets import Footer, Static
 
 from tui_trainer.config import SETTINGS
+from tui_trainer.data_config import WHICH_SAMPLES, DataConfig
 from tui_trainer.errors import ConfigError
 from tui_trainer.text import display
 from tui_trainer.tui import preferences
@@ -115,7 +116,7 @@ class DataScreen(Screen[None]):
     def _follow(self) -> None:
         """Look at the folder of the draft, and at samples as its settings show them."""
         place, view = self._place_now(), self._view_now()
-        self._problem = self._draft.problem() if place.data else ""
+        self._problem = self._draft.problem() if place.data.data else ""
         if place != self._place:
             self._place, self._view = place, view
             self._look_at(place)
@@ -126,12 +127,8 @@ class DataScreen(Screen[None]):
 
     def _place_now(self) -> Place:
         values = self._draft.values
-        return Place(
-            data=str(values["data"]),
-            val_data=str(values["val_data"]),
-            val_fraction=float(values["val_fraction"]),  # type: ignore[arg-type]
-            seed=int(values["seed"]),  # type: ignore[arg-type]
-        )
+        which = {name: values[name] for name in WHICH_SAMPLES}
+        return Place(data=DataConfig(**which), seed=int(values["seed"]))  # type: ignore[arg-type]
 
     def _view_now(self) -> View:
         values = self._draft.values
@@ -152,7 +149,7 @@ class DataScreen(Screen[None]):
         self._look = self._draw = None
         self._number, self._since = 0, time.monotonic()
         self.query_one(Thumbnails).show(())
-        if place.data:
+        if place.data.data:
             self._look = Look(place)
             self._look.start()
 

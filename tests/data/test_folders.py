@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_trainer.data.sources import PARTS, TEST, TRAIN, VAL, Index, _index, _split, require_folder, scan, write_split
+from tui_trainer.data.folders import _index, require_folder, scan
+from tui_trainer.data.index import PARTS, TEST, TRAIN, VAL, Index, split, write_split
 from tui_trainer.errors import DataError
 
 Make = Callable[..., Path]
@@ -227,7 +228,7 @@ def index_of(counts: list[int]) -> Index:
 
 @given(COUNTS, FRACTION, st.integers(0, 2**32 - 1))
 def test_each_class_is_split_by_itself(counts: list[int], fraction: float, seed: int) -> None:
-    index, lonely = _split(index_of(counts), fraction, seed)
+    index, lonely = split(index_of(counts), fraction, seed)
     train, val = index.counts(TRAIN), index.counts(VAL)
     assert [a + b for a, b in zip(train, val, strict=True)] == counts
     assert all(n >= 1 for n in train)
@@ -238,21 +239,21 @@ def test_each_class_is_split_by_itself(counts: list[int], fraction: float, seed:
 
 @given(COUNTS, FRACTION, st.integers(0, 2**32 - 1))
 def test_the_split_is_a_function_of_the_seed_and_the_names(counts: list[int], fraction: float, seed: int) -> None:
-    one, other = _split(index_of(counts), fraction, seed)[0], _split(index_of(counts), fraction, seed)[0]
+    one, other = split(index_of(counts), fraction, seed)[0], split(index_of(counts), fraction, seed)[0]
     assert one.fingerprint() == other.fingerprint()
     assert np.array_equal(one.parts, other.parts)
 
 
 def test_another_seed_is_another_split() -> None:
-    parts = {_split(index_of([40, 40]), 0.5, seed)[0].parts.tobytes() for seed in range(10)}
+    parts = {split(index_of([40, 40]), 0.5, seed)[0].parts.tobytes() for seed in range(10)}
     assert len(parts) == 10
 
 
 @given(st.integers(10, 60), st.integers(1, 10), FRACTION)
 def test_added_files_move_few_others(before: int, added: int, fraction: float) -> None:
     """Each added image displaces at most one of the others, or makes room for one."""
-    old = _split(index_of([before, 2]), fraction, 3)[0]
-    new = _split(index_of([before + added, 2]), fraction, 3)[0]
+    old = split(index_of([before, 2]), fraction, 3)[0]
+    new = split(index_of([before + added, 2]), fraction, 3)[0]
     moved = sum(old.parts[i] != new.parts[i] for i in range(before))
     assert moved <= added + 1
 
@@ -267,7 +268,7 @@ def test_the_place_of_a_sample_does_not_depend_on_where_the_dataset_lies(make: M
 @given(COUNTS.flatmap(lambda counts: st.tuples(st.just(counts), st.integers(0, sum(counts) - 1))))
 def test_the_fingerprint_changes_with_whatever_matters(drawn: tuple[list[int], int]) -> None:
     counts, at = drawn
-    index = _split(index_of(counts), 0.3, 0)[0]
+    index = split(index_of(counts), 0.3, 0)[0]
     parts, targets, blob = index.parts.copy(), index.targets.copy(), bytearray(index.blob)
     parts[at] ^= 1
     targets[at] += 1
