@@ -130,7 +130,7 @@ class Warned(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class RunEnded(Event):
-    """The last event. `outcome`: finished, early_stopped, stopped, aborted or failed."""
+    """The last event. `outcome`: finished, early_stopped, out_of_time, stopped, aborted or failed."""
 
     kind = "run_ended"
     outcome: str

@@ -29,6 +29,7 @@ from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.losses import build_loss, class_weights
 from tui_trainer.engine.optim import build_optimizer
+from tui_trainer.engine.schedule import Schedule
 from tui_trainer.errors import ConfigError, TrainingError, UserError
 from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.models import catalog
@@ -222,8 +223,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         device=device,
         epochs=recipe.epochs,
         lr=recipe.lr,
-        lr_scheduler=recipe.lr_scheduler,
-        warmup_epochs=recipe.warmup_epochs,
+        lr_schedule=Schedule(shape=recipe.lr_scheduler, warmup=recipe.warmup_epochs),
         patience=recipe.patience,
         min_delta=recipe.min_delta,
         monitor=recipe.monitor,

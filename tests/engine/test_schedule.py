@@ -4,9 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_trainer.engine.schedule import WARMUP_START, lr_factor
+from tui_trainer.engine.schedule import SHAPES, WARMUP_START, Schedule
 
-SHAPES = ("none", "step", "cosine", "linear")
+
+def lr_factor(shape: str, epoch: float, epochs: float, warmup: float) -> float:
+    return Schedule(shape=shape, warmup=warmup).lr(1.0, epoch, epochs)
 
 
 @pytest.mark.parametrize(
@@ -21,7 +23,7 @@ def test_shapes_worked_out_by_hand(shape: str, epoch: float, factor: float) -> N
     assert lr_factor(shape, epoch, 30, 0) == pytest.approx(factor, abs=1e-12)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [shape for shape in SHAPES if shape != "onecycle"])
 def test_the_warmup_rises_in_a_line_and_meets_the_shape(shape: str) -> None:
     assert lr_factor(shape, 0, 10, 4) == WARMUP_START
     assert lr_factor(shape, 2, 10, 4) == pytest.approx((1 + WARMUP_START) / 2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,10 +15,13 @@ from torch.optim import Optimizer
 
 from tui_trainer.commands import Command
 from tui_trainer.engine import checkpoint
+from tui_trainer.engine.ema import Ema
 from tui_trainer.engine.metrics import Sums
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
-from tui_trainer.engine.schedule import lr_factor
+from tui_trainer.engine.precision import Precision
+from tui_trainer.engine.schedule import Schedule
+from tui_trainer.engine.step import Scored, no_mix
 
 
 class Commands(Protocol):
@@ -76,13 +80,19 @@ class State:
     best: float | None = None
     best_epoch: int | None = None
     epochs_without_better: int = 0
+    plateau_epochs: int = 0  # epochs without a better value since lr was last reduced
+    reductions: int = 0  # of lr, by plateau
     sums: tuple[float, float, int] = (0.0, 0.0, 0)
     interval: tuple[float, float, int] = (0.0, 0.0, 0)
 
 
 @dataclass(kw_only=True)
 class Job:
-    """The parts of one run. `prepare` takes a batch to the device: images (N, C, S, S) float32."""
+    """The parts of one run.
+
+    `prepare` takes a batch to the device: images (N, C, S, S) float32. `mix` mixes samples of a batch (mixup, cutmix).
+    `compiled` is the model in another form, which shares its weights. `grad_accum_steps` batches make a step.
+    """
 
     model: nn.Module
     optimizer: Optimizer
@@ -94,10 +104,17 @@ class Job:
     device: torch.device
     epochs: int
     lr: float
-    lr_scheduler: str = "none"
-    warmup_epochs: float = 0.0
+    lr_schedule: Schedule = Schedule()  # noqa: RUF009 - it is frozen
+    grad_accum_steps: int = 1
+    clip_grad_norm: float = 0.0
+    mix: Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]] = no_mix
+    precision: Precision = None  # type: ignore[assignment]  # float32 on `device`
+    compiled: Callable[[Tensor], Tensor] | None = None
+    ema: Ema | None = None
     patience: int = 0
     min_delta: float = 0.0
+    min_epochs: int = 0
+    max_seconds: float = 0.0
     monitor: str = "val_top1"
     log_every: int = 1
     keep_checkpoints: int = 2
@@ -110,6 +127,7 @@ class Job:
     ending: str = ""  # the outcome of a run that is to end after this step
 
     def __post_init__(self) -> None:
+        self.precision = self.precision or Precision(self.device)
         self.pace = Pace(self.state.seconds)
         self.saved = self.state.step > 0  # whether there is a checkpoint of this run
         self.sums = Sums(self.device)  # of the epoch so far
@@ -122,27 +140,52 @@ class Job:
         """Whether there are epochs left and nothing ends the run."""
         return self.state.epoch < self.epochs and not self.ending
 
-    def train_batches(self) -> Iterator[Batch]:
-        """What is left of this epoch, in training mode."""
+    @property
+    def steps_per_epoch(self) -> int:
+        """Updates of the weights in a whole epoch; the last may have fewer batches."""
+        return -(-self.train_loader.batches // self.grad_accum_steps)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Outputs (N, ...) of the network that is trained."""
+        outputs: Tensor = self.model(inputs) if self.compiled is None else self.compiled(inputs)
+        return outputs
+
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is evaluated and kept: the averaged one, if there is one."""
+        return self.ema.model if self.ema else self.model
+
+    def in_training_mode(self) -> None:
+        """The network as it trains."""
         self.model.train()
         for module in self.frozen:
             module.eval()  # without gradients alone, BatchNorm statistics would still move
+
+    def groups(self) -> Iterator[list[Batch]]:
+        """What is left of this epoch, the batches of one step at a time, in training mode."""
+        self.in_training_mode()
         self.pace.begin(self.sums.read()[2])
-        yield from self.pace.waiting(self.train_loader.epoch(self.state.epoch, self.state.batch))
+        batches = self.pace.waiting(self.train_loader.epoch(self.state.epoch, self.state.batch))
+        while group := list(islice(batches, self.grad_accum_steps)):
+            yield group
 
     def schedule(self) -> float:
         """Set the learning rate of the step to come, and return it."""
-        position = self.state.epoch + self.state.batch / max(1, self.train_loader.batches)
-        lr = self.lr * lr_factor(self.lr_scheduler, position, self.epochs, self.warmup_epochs)
+        step = self.state.batch // self.grad_accum_steps
+        position = self.state.epoch + step / max(1, self.steps_per_epoch)
+        lr = self.lr_schedule.lr(self.lr, position, self.epochs, self.state.reductions)
         set_lr(self.optimizer, lr)
         return lr
 
-    def count(self, batch: Batch, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Move the state on by one step."""
-        self.sums.add(loss, outputs, targets)
-        self.interval.add(loss, outputs, targets)
+    def count(self, number: int, scored: Iterable[Scored]) -> None:
+        """Move the state on by one step, which ended with batch `number`."""
+        for loss, outputs, targets in scored:
+            self.sums.add(loss, outputs, targets)
+            self.interval.add(loss, outputs, targets)
         self.state.step += 1
-        self.state.batch = batch.number
+        self.state.batch = number
+        if self.max_seconds and self.pace.here >= self.max_seconds:
+            self.ending = self.ending or "out_of_time"
 
     def finish_epoch(self, metrics: Mapping[str, float]) -> bool:
         """Move the state on by one epoch; whether this one is the best so far."""
@@ -153,9 +196,17 @@ class Job:
         self.state.epoch, self.state.batch = self.state.epoch + 1, 0
         self.sums.reset()
         self.interval.reset()
-        if self.patience and self.state.epochs_without_better >= self.patience and not self.ending:
+        self._look_at_plateau(better)
+        waited = self.state.epoch >= self.min_epochs and self.state.epochs_without_better >= self.patience
+        if self.patience and waited and not self.ending:
             self.ending = "early_stopped"
         return better
+
+    def _look_at_plateau(self, better: bool) -> None:
+        """Reduce lr after more than so many epochs without a better value (torch's ReduceLROnPlateau)."""
+        self.state.plateau_epochs = 0 if better else self.state.plateau_epochs + 1
+        if self.lr_schedule.shape == "plateau" and self.state.plateau_epochs > self.lr_schedule.patience:
+            self.state.plateau_epochs, self.state.reductions = 0, self.state.reductions + 1
 
     def _is_better(self, value: float) -> bool:
         if self.state.best is None or math.isnan(value):
@@ -174,7 +225,7 @@ class Job:
         """Write the weights alone, as `name`.safetensors."""
         if self.checkpoints is not None:
             metadata = {**self.weights_metadata, "step": str(self.state.step), "epoch": str(self.state.epoch)}
-            checkpoint.save_weights(self.checkpoints / f"{name}.safetensors", self.model.state_dict(), metadata)
+            checkpoint.save_weights(self.checkpoints / f"{name}.safetensors", self.kept.state_dict(), metadata)
 
     def to_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly, in types that torch.load(weights_only=True) takes."""
@@ -184,6 +235,8 @@ class Job:
             "state": dict(vars(self.state)),
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
+            "scaler": self.precision.state_dict(),
+            "ema": self.ema.state_dict() if self.ema else {},
             "live": {"lr": self.lr, "epochs": self.epochs, "patience": self.patience},
             "rng": _rng_states(self.device),
             "classes": list(self.classes),
@@ -195,6 +248,9 @@ class Job:
         self.state, self.saved = State(**saved["state"]), True
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
+        self.precision.load_state_dict(saved.get("scaler", {}))
+        if self.ema and saved.get("ema"):
+            self.ema.load_state_dict(saved["ema"])
         self.pace = Pace(self.state.seconds)
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)

@@ -16,6 +16,7 @@ from torch import Tensor
 from tui_trainer import commands as told
 from tui_trainer.engine.job import Commands, Job, NoCommands
 from tui_trainer.engine.metrics import Confusion, Sums
+from tui_trainer.engine.step import train_step
 from tui_trainer.errors import TrainingError
 from tui_trainer.events import (
     CheckpointSaved,
@@ -38,21 +39,13 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
     commands = commands or NoCommands()
     yield started(job)
     while job.goes_on:
-        for batch in job.train_batches():
-            yield from (Warned(topic="data", message=text) for text in batch.warnings)
-            if not len(batch.targets):
+        for group in job.groups():
+            yield from (Warned(topic="data", message=text) for batch in group for text in batch.warnings)
+            if not any(len(batch.targets) for batch in group):
                 continue  # none of its files could be read
-            inputs, targets = job.prepare(batch)
             lr = job.schedule()
-
-            job.optimizer.zero_grad()
-            outputs = job.model(inputs)
-            loss = job.loss_func(outputs, targets)
-            loss.backward()
-            job.optimizer.step()
-
-            job.count(batch, loss, outputs, targets)
-            if job.state.step % job.log_every == 0 or batch.number == job.train_loader.batches:
+            job.count(group[-1].number, train_step(job, group))
+            if job.state.step % job.log_every == 0 or group[-1].number == job.train_loader.batches:
                 yield train_progress(job, lr)
             yield from obey(job, commands)
             if job.ending:
@@ -67,7 +60,7 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
 
 def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, float]]:
     """The metrics of the validation part, each sample counted once; empty if a command ended the run."""
-    job.model.eval()
+    job.kept.eval()
     job.pace.begin()
     sums, confusion = Sums(job.device), Confusion(len(job.classes), job.device)
     for batch in job.pace.waiting(job.val_loader.epoch(0)):
@@ -90,8 +83,9 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
 @torch.no_grad()
 def forward(job: Job, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Outputs (N, C) and mean loss () without gradients."""
-    outputs = job.model(inputs)
-    return outputs, job.loss_func(outputs, targets)
+    with job.precision.autocast():
+        outputs = job.ema.model(inputs) if job.ema else job.forward(inputs)
+        return outputs.float(), job.loss_func(outputs, targets)
 
 
 def end_epoch(job: Job, metrics: dict[str, float]) -> Iterator[Event]:
@@ -141,7 +135,7 @@ def obey(job: Job, commands: Commands) -> Iterator[Event]:
 def end(job: Job) -> Iterator[Event]:
     """Save what has to be saved and say how the run ended."""
     outcome = job.ending or "finished"
-    if outcome == "stopped":
+    if outcome in ("stopped", "out_of_time"):
         yield saved(job)
     if outcome != "aborted":
         job.save_weights("final")
@@ -187,7 +181,7 @@ def started(job: Job) -> Event:
         classes=job.classes,
         train_samples=job.train_loader.samples,
         val_samples=job.val_loader.samples,
-        steps_per_epoch=job.train_loader.batches,
+        steps_per_epoch=job.steps_per_epoch,
         epochs=job.epochs,
         epoch=job.state.epoch,
         step=job.state.step,
@@ -263,6 +257,7 @@ def ended_in_words(job: Job, outcome: str) -> str:
     words = {
         "finished": f"Finished {state.epoch} epochs{best}.",
         "early_stopped": f"Stopped early after {at}: no better {job.monitor} for {job.patience} epochs{best}.",
+        "out_of_time": f"Out of time (--max-minutes) after {at}, checkpoint saved{best}.",
         "stopped": f"Stopped after {at}, checkpoint saved{best}.",
         "aborted": f"Aborted after {at}; {kept}{best}.",
     }

@@ -28,6 +28,11 @@ class Pace:
         now = self._clock() if self._paused_at is None else self._paused_at
         return self._before + now - self._started
 
+    @property
+    def here(self) -> float:
+        """The same without what was trained before this process."""
+        return self.seconds - self._before
+
     def pause(self) -> None:
         """Stop counting."""
         self._paused_at = self._clock()

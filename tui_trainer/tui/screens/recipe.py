@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_trainer.config import SETTINGS, Config
-from tui_trainer.engine.schedule import lr_factor
+from tui_trainer.engine.schedule import Schedule
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background
@@ -64,11 +64,11 @@ class RecipeScreen(Screen[None]):
     def _explain(self) -> None:
         values = self._draft.values
         epochs, lr, warmup = float(values["epochs"]), float(values["lr"]), float(values["warmup_epochs"])  # type: ignore[arg-type]
-        shape = str(values["lr_scheduler"])
+        schedule = Schedule(shape=str(values["lr_scheduler"]), warmup=warmup)
         chart = self.query_one("#schedule", Chart)
         chart.clear()
         positions = [epochs * i / POINTS for i in range(POINTS + 1)]
-        chart.extend("lr", [(x, lr * lr_factor(shape, x, epochs, warmup)) for x in positions])
+        chart.extend("lr", [(x, schedule.lr(lr, x, epochs)) for x in positions])
         chart.flush()
         problem = self._draft.problem()
         changed = [name for name in self._draft.values if self._draft.changed(name)]
