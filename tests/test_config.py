@@ -19,7 +19,10 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
     values.pop("std", None)
     if mean := values.get("mean"):
         values["std"] = (0.25,) * len(mean)
-    values.pop("class_weights", None)
+    for name in ("class_weights", "adapters", "trust_code"):  # words of a list; for the command line alone
+        values.pop(name, None)
+    if not values.get("freeze"):
+        values.pop("freeze_epochs", None)
     if not values.get("num_workers"):
         values |= {"timeout": 0.0, "prefetch_factor": None}
     return build(values)
@@ -33,6 +36,24 @@ def test_any_configuration_is_read_back_from_its_file(tmp_path: Path, made: Conf
     assert resolve({}, file).config == made
     file.write_text(to_toml(made, dict.fromkeys(SETTINGS, "default")), "utf-8")
     assert build(read_toml(file)) == made
+
+
+def test_a_file_cannot_vouch_for_code(tmp_path: Path) -> None:
+    assert "give --trust-code yourself" in refused(tmp_path, "[run]\ntrust_code = true\n")
+    assert resolve({"trust_code": True}).config.run.trust_code
+
+
+def test_what_the_model_s_settings_refuse() -> None:
+    for values, said in (({"adapters": ("first",)}, "adapters = first"), ({"freeze_epochs": 2}, "say which layers")):
+        with pytest.raises(ConfigError, match=said):
+            build(values)  # type: ignore[arg-type]
+
+
+def test_another_weight_file_has_another_fingerprint(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[model]\npretrained = "a.pth"\npretrained_fingerprint = "00"\n', "utf-8")
+    assert resolve({}, file).config.model.pretrained_fingerprint == "00"
+    assert resolve({"pretrained": "b.pth"}, file).config.model.pretrained_fingerprint == ""
 
 
 def test_the_defaults_are_those_of_the_tutorial() -> None:

@@ -197,7 +197,7 @@ def refused(config: Config, kind: type[Exception], words: str) -> None:
 
 def test_what_cannot_be_trained_is_refused_before_the_folder_is_made(digits60: Path, tmp_path: Path) -> None:
     config = config_for(digits60, tmp_path / "run")
-    refused(config.replace(image_size=28), ConfigError, "lenet cannot take images of 28x28 .* use --image-size 32")
+    refused(config.replace(image_size=9), ConfigError, "lenet cannot take images of 9x9 .* use --image-size 32")
     refused(config.replace(model="resnet81"), ConfigError, "Unknown model resnet81; did you mean resnet18")
     refused(config.replace(device="cuda:77"), ConfigError, "device = cuda:77: there is no such device here")
     refused(config.replace(device="meta"), ConfigError, "device = meta: there is no such device here")

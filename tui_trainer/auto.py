@@ -51,15 +51,17 @@ def choose_images(choices: Choices, index: Index) -> bool:
         ConfigError: the model cannot take them, or does not exist.
     """
     name, data = choices.config.model.model, choices.config.data
+    args, trusted = choices.config.model.model_args, choices.config.run.trust_code
     if data.channels is None:
         channels = batches.look_at_channels(index)
         choices.choose("grey images" if channels == 1 else "colour images", channels=channels)
     if data.image_size is None:
-        choices.choose(f"what {name} is made for", image_size=catalog.default_size(name))
+        choices.choose(f"what {name} is made for", image_size=catalog.default_size(name, trusted=trusted))
     data = choices.config.data
     assert data.channels is not None
     assert data.image_size is not None
-    return catalog.check_takes(name, num_classes=len(index.classes), channels=data.channels, image_size=data.image_size)
+    size = {"num_classes": len(index.classes), "channels": data.channels, "image_size": data.image_size}
+    return catalog.check_takes(name, args=args, trusted=trusted, **size)
 
 
 def choose_rest(choices: Choices, data: Data) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, ParamSpec
 
+from tui_trainer import user_code
 from tui_trainer.commands import Abort, Command, Stop
 from tui_trainer.config import Resolved, resolve, to_toml
 from tui_trainer.errors import ConfigError, UserError
@@ -82,9 +83,27 @@ def train(argv: Sequence[str]) -> int:
         return 0
     from tui_trainer.tui import terminal
 
+    _ask_about_code(resolved, interactive=terminal.is_interactive() and not arguments.json)
     if arguments.no_tui or arguments.json or not terminal.is_interactive():
         return train_headless(resolved, as_json=arguments.json)
     return show_screens(resolved, in_ascii=arguments.ascii)
+
+
+def _ask_about_code(resolved: Resolved, *, interactive: bool) -> None:
+    """Python from outside the current folder runs after a yes, which is remembered; without a terminal see `load`.
+
+    Raises:
+        ConfigError: the answer was no.
+    """
+    config = resolved.config
+    for spec in (config.model.model, config.data.data):
+        if not (interactive and user_code.names_code(spec)) or config.run.trust_code or user_code.has_consent(spec):
+            continue
+        print(f"{display(spec)} is Python from outside the current folder.", file=sys.stderr)
+        print("It will run with all your rights. Run it, now and later? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            raise ConfigError(f"{display(spec)} was not run: nothing was started.")
+        user_code.consent(spec)
 
 
 def show_screens(resolved: Resolved, *, in_ascii: bool) -> int:

@@ -26,6 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+ADAPTERS = ("first_conv", "class_rows", "positions")
 MAX_TOML_BYTES = 64 * 1024  # tomllib takes minutes over dotted keys of a few hundred KB
 
 
@@ -33,18 +34,45 @@ MAX_TOML_BYTES = 64 * 1024  # tomllib takes minutes over dotted keys of a few hu
 class ModelConfig:
     """The network, and what it starts from."""
 
-    model: str = setting("lenet", "lenet, or a classification model of torchvision by its name.", metavar="NAME")
+    model: str = setting(
+        "lenet",
+        "lenet, a classification model of torchvision, timm:NAME, path/to/file.py:Class or package.module:factory.",
+        metavar="NAME",
+    )
+    model_args: tuple[str, ...] = setting((), "More arguments for the model's builder.", metavar="NAME=VALUE,...")
     pretrained: str = setting(
-        "", "Weight file or run folder to start from; imagenet: torchvision's weights.", metavar="FILE"
+        "",
+        "Weight file, run folder or name of a run to start from; imagenet: torchvision's weights.",
+        metavar="FILE",
+    )
+    pretrained_group: str = setting(
+        "", "Which of a file's weights, where several fit: ema, model, encoder_q ...", metavar="NAME"
     )
     include_layers: tuple[str, ...] = setting((), "Layers to load; empty: all that fit.", metavar="NAME,...")
     exclude_layers: tuple[str, ...] = setting(
         (), "Layers to leave out, such as fc1 or layer4.*.conv1; **.bn1 at any depth.", metavar="NAME,..."
     )
     rename_layers: tuple[str, ...] = setting((), "Other names for the file's layers.", metavar="OLD=NEW,...")
+    adapters: tuple[str, ...] = setting(
+        ADAPTERS,
+        "Layers of another shape that are made to fit: first_conv, class_rows, positions; none.",
+        metavar="NAME,...",
+    )
+    by_order: bool = setting(False, "Where no name fits, pair layers by order and shape: a guess.")
     freeze: tuple[str, ...] = setting(
         (), "Layers that stay as they are; loaded: what was loaded; backbone: all but the last.", metavar="NAME,..."
     )
+    freeze_epochs: int = setting(0, "Frozen layers train after so many epochs; 0: never.", unit="epochs", ge=0)
+    pretrained_fingerprint: str = setting(
+        "", "Of the weight file when the run began; a run from another one warns.", metavar="HEX"
+    )
+
+    def __post_init__(self) -> None:
+        if unknown := [name for name in self.adapters if name not in (*ADAPTERS, "none")]:
+            words = ", ".join(ADAPTERS)
+            raise ConfigError(f"adapters = {display(unknown[0], 80)}: each must be one of {words}, or none for none.")
+        if self.freeze_epochs and not self.freeze:
+            raise ConfigError(f"freeze_epochs = {self.freeze_epochs}: say which layers by freeze, as in backbone.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +135,7 @@ class RunConfig:
         ge=1,
     )
     keep_checkpoints: int = setting(2, "Newest checkpoints that are kept.", ge=1)
+    trust_code: bool = setting(False, "Run Python named by model or data that lies outside the current folder.")
 
 
 TABLES: dict[str, type] = {
@@ -165,6 +194,8 @@ def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
     from_file = read_toml(file) if file else {}
     if "normalize" in flags and "mean" not in flags:
         from_file = {name: value for name, value in from_file.items() if name not in ("mean", "std")}
+    if "pretrained" in flags:
+        from_file.pop("pretrained_fingerprint", None)  # it is of another file
     origins = dict.fromkeys(SETTINGS, "default")
     origins |= dict.fromkeys(from_file, display(file.name) if file else "")
     origins |= {name: SETTINGS[name].flag for name in flags}
@@ -199,6 +230,8 @@ def read_toml(path: Path) -> dict[str, Value]:
             if name not in SETTINGS or SETTINGS[name].table != table:
                 raise ConfigError(f"{shown}: unknown key {display(name)} in [{table}]{_hint(name, table)}")
             found[name] = SETTINGS[name].check(value, f"{shown}: {name}")
+    if found.get("trust_code"):
+        raise ConfigError(f"{shown}: trust_code = true: a file cannot vouch for code; give --trust-code yourself.")
     return found
 
 

@@ -19,7 +19,7 @@ from tui_trainer.text import display
 MAY_CHANGE = {
     "epochs", "lr", "patience", "min_delta", "num_workers", "prefetch_factor", "persistent_workers", "timeout",
     "pin_memory", "device", "threads", "deterministic", "keep_checkpoints", "output_dir", "name", "resume", "max_bad",
-    "data", "val_data",  # the fingerprint guards them: a dataset may have moved
+    "trust_code", "data", "val_data",  # the fingerprint guards them: a dataset may have moved
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from tui_trainer import config as configuration
-from tui_trainer import run_folder
+from tui_trainer import run_folder, user_code
 from tui_trainer.auto import Choices, choose_images, choose_rest, choose_threads, device_of, set_up_torch
 from tui_trainer.config import Config
 from tui_trainer.data import batches
@@ -187,12 +187,19 @@ def repeatable(config: Config) -> Config:
     if config.model.pretrained != IMAGENET:
         paths["pretrained"] = config.model.pretrained
     absolute = {name: str(user_path(path)) if path else "" for name, path in paths.items()}
-    return config.replace(**absolute, output_dir="", name="", resume="")
+    model = user_code.absolute(config.model.model)
+    return config.replace(**absolute, model=model, output_dir="", name="", resume="", trust_code=False)
 
 
 def _model(config: Config, data: Data) -> nn.Module:
-    size = {"channels": data.spec.channels, "image_size": data.spec.image_size}
-    return catalog.build(config.model.model, num_classes=len(data.index.classes), **size)
+    return catalog.build(
+        config.model.model,
+        num_classes=len(data.index.classes),
+        channels=data.spec.channels,
+        image_size=data.spec.image_size,
+        args=config.model.model_args,
+        trusted=config.run.trust_code,
+    )
 
 
 def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:

@@ -90,8 +90,14 @@ class Bench:
     def training_step(self, data: Data) -> Step:
         """One step of training on a batch, which returns the loss; the model learns nothing that is kept."""
         recipe, prepare = self.config.recipe, self.prepare(data)
-        size = {"channels": self.facts.channels, "image_size": self.facts.image_size}
-        model = catalog.build(self.config.model.model, num_classes=len(self.index.classes), **size)
+        model = catalog.build(
+            self.config.model.model,
+            num_classes=len(self.index.classes),
+            channels=self.facts.channels,
+            image_size=self.facts.image_size,
+            args=self.config.model.model_args,
+            trusted=self.config.run.trust_code,
+        )
         choose_threads(self._choices, model)
         model = model.to(self._device).train()
         loss_func = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)

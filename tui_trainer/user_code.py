@@ -23,6 +23,7 @@ from tui_trainer.errors import ConfigError
 from tui_trainer.text import display, user_path
 
 T = TypeVar("T")
+_NOT_CODE = ("timm",)  # what stands before a colon and names a library's own list
 _STAMP = "__tui_trainer_stamp__"  # on a module that was made from a file: which bytes it is
 
 
@@ -33,7 +34,7 @@ class ConsentNeededError(ConfigError):
 def names_code(spec: str) -> bool:
     """Whether `spec` names Python of the user rather than something that is built in."""
     place, colon, name = spec.rpartition(":")
-    return bool(colon and place and name)
+    return bool(colon and place and name and place not in _NOT_CODE)
 
 
 def absolute(spec: str) -> str:

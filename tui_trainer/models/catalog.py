@@ -1,20 +1,25 @@
-"""A name to a model: lenet, and every classification model of torchvision."""
+"""A name to a model: lenet, torchvision's, `timm:NAME`, `path/to/file.py:Class`, `package.module:factory`.
+
+`args` are more arguments for its builder, as key=value; `trusted` says that the user's code may run.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from tui_trainer import vision
+from tui_trainer import user_code, vision
 from tui_trainer.config import did_you_mean
 from tui_trainer.errors import ConfigError
+from tui_trainer.models import timm_models
 from tui_trainer.models.lenet import LeNet
+from tui_trainer.models.user_model import build_own, own_size, parse_args
 from tui_trainer.text import display
 
 LENET = "lenet"
@@ -27,8 +32,16 @@ def names() -> list[str]:
     return [LENET, *models.list_models(module=models)]
 
 
-def default_size(name: str) -> int:
-    """The side of the images that a model is made for."""
+def default_size(name: str, *, trusted: bool = False) -> int:
+    """The side of the images that a model is made for; of the user's own what its builder has as default.
+
+    Raises:
+        ConfigError: timm or the user's code has no such model.
+    """
+    if name.startswith(timm_models.PREFIX):
+        return timm_models.default_size(name)
+    if user_code.names_code(name):
+        return own_size(name, trusted=trusted) or 224
     if name == LENET:
         return 32
     if name == "inception_v3":
@@ -36,19 +49,34 @@ def default_size(name: str) -> int:
     return 224
 
 
-def build(name: str, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
+def build(
+    name: str, *, num_classes: int, channels: int, image_size: int, args: Sequence[str] = (), trusted: bool = False
+) -> nn.Module:
     """The model with random weights, an output for each class and an input for each channel.
 
     Raises:
-        ConfigError: there is no model of this name.
+        ConfigError: there is no model of this name, or it does not take `args`.
     """
+    size = {"num_classes": num_classes, "channels": channels, "image_size": image_size}
+    if name.startswith(timm_models.PREFIX):
+        return timm_models.build(name, parse_args(args), **size)
+    if user_code.names_code(name):
+        return build_own(name, args, trusted=trusted, **size)
     if name == LENET:
-        return LeNet(num_classes, channels)
+        if args:
+            raise ConfigError("lenet takes no model_args: leave them out.")
+        return LeNet(num_classes, channels, image_size)
     models = vision.models()
     known = models.list_models(module=models)
     if name not in known:
         raise ConfigError(f"Unknown model {display(name)}{did_you_mean(name, [LENET, *known])}")
-    model: nn.Module = models.get_model(name, weights=None, num_classes=num_classes, **_extras(name, image_size))
+    given = {"num_classes": num_classes, **_extras(name, image_size), **parse_args(args)}
+    try:
+        model: nn.Module = models.get_model(name, weights=None, **given)
+    except (TypeError, AttributeError) as error:
+        if not args:
+            raise
+        raise ConfigError(f"{name} cannot be built with these model_args: {display(error)}.") from None
     if channels != 3:
         _replace_first_convolution(model, channels)
     return model
@@ -85,7 +113,9 @@ def _replace_first_convolution(model: nn.Module, channels: int) -> None:
             return
 
 
-def check_takes(name: str, *, num_classes: int, channels: int, image_size: int) -> bool:
+def check_takes(
+    name: str, *, num_classes: int, channels: int, image_size: int, args: Sequence[str] = (), trusted: bool = False
+) -> bool:
     """Refuse a model that cannot take these images; whether it needs two or more images a step.
 
     The model runs on torch's meta device: shapes only, no memory and no arithmetic.
@@ -93,13 +123,14 @@ def check_takes(name: str, *, num_classes: int, channels: int, image_size: int) 
     Raises:
         ConfigError: it cannot, or does not exist; the sentence names an image size that would do.
     """
-    size = {"num_classes": num_classes, "channels": channels}
-    if not _runs(name, image_size, batch=2, **size):
+    asked: dict[str, Any] = {"num_classes": num_classes, "channels": channels, "args": args, "trusted": trusted}
+    if why := _refusal(name, image_size, batch=2, **asked):
         by_distance = sorted(SIZES, key=lambda side: abs(side - image_size))
-        nearest = next((side for side in by_distance if _runs(name, side, batch=2, **size)), None)
-        hint = f"use --image-size {nearest}" if nearest else "choose another model"
-        raise ConfigError(f"{name} cannot take images of {image_size}x{image_size} with {channels} channel(s): {hint}.")
-    return not _runs(name, image_size, batch=1, **size)
+        nearest = next((side for side in by_distance if _takes(name, side, asked)), None)
+        hint = f"use --image-size {nearest}" if nearest else f"choose another model ({why})"
+        shown = f"{image_size}x{image_size} with {channels} channel(s)"
+        raise ConfigError(f"{display(name)} cannot take images of {shown}: {hint}.")
+    return bool(_refusal(name, image_size, batch=1, **asked))
 
 
 class _Numbers(TorchFunctionMode):
@@ -119,21 +150,46 @@ def without_memory(name: str) -> Iterator[None]:
         yield
 
 
-def skeleton(name: str, *, num_classes: int, channels: int, image_size: int) -> nn.Module:
-    """The model in names and shapes only.
+def skeleton(name: str, **asked: Any) -> nn.Module:
+    """The model in names and shapes only; takes what `build` takes.
+
+    The user's own code may need numbers while it builds: it then gets memory.
 
     Raises:
-        ConfigError: there is no model of this name.
+        ConfigError: there is no model of this name, or it cannot be built.
     """
-    with without_memory(name):
-        return build(name, num_classes=num_classes, channels=channels, image_size=image_size)
-
-
-def _runs(name: str, image_size: int, *, batch: int, num_classes: int, channels: int) -> bool:
     try:
         with without_memory(name):
-            model = build(name, num_classes=num_classes, channels=channels, image_size=image_size).train()
-            outputs = model(torch.empty(batch, channels, image_size, image_size))
-        return tuple(outputs.shape) == (batch, num_classes)
-    except (RuntimeError, ValueError, AssertionError, ZeroDivisionError):
+            return build(name, **asked)
+    except ConfigError:
+        if not user_code.names_code(name):
+            raise
+        return build(name, **asked)
+
+
+def _takes(name: str, image_size: int, asked: Mapping[str, Any]) -> bool:
+    try:
+        return not _refusal(name, image_size, batch=2, **asked)
+    except ConfigError:
         return False
+
+
+def _refusal(name: str, image_size: int, *, batch: int, num_classes: int, channels: int, **asked: Any) -> str:
+    """Why a model does not turn (batch, channels, S, S) into (batch, num_classes); empty when it does."""
+    try:
+        model = skeleton(name, num_classes=num_classes, channels=channels, image_size=image_size, **asked).train()
+        memory = any(not tensor.is_meta for tensor in model.parameters())
+        with torch.no_grad(), contextlib.nullcontext() if memory else without_memory(name):
+            outputs = model(torch.empty(batch, channels, image_size, image_size))
+    except ConfigError:
+        raise
+    except (RuntimeError, ValueError, AssertionError, ZeroDivisionError) as error:
+        return display(error, 160)
+    except Exception as error:
+        if not user_code.names_code(name):
+            raise
+        return display(f"{type(error).__name__}: {error}", 160)
+    if not isinstance(outputs, torch.Tensor):
+        return f"it gives a {type(outputs).__name__}, not one tensor"
+    shape = tuple(outputs.shape)
+    return "" if shape == (batch, num_classes) else f"it gives {shape} for {batch} images and {num_classes} classes"

@@ -51,6 +51,7 @@ class View:
     augment: str
     seed: int
     still: bool = False
+    trusted: bool = False  # whether the user's own model may be imported
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +132,7 @@ class Draw:
 
         index, view = self._index, self._view
         channels = view.channels or batches.look_at_channels(index)
-        side = view.image_size or catalog.default_size(view.model)
+        side = view.image_size or catalog.default_size(view.model, trusted=view.trusted)
         colour = "grey" if channels == 1 else "RGB"
         preset, note = ("none", ", not augmented while a run trains") if view.still else (view.augment, "")
         augment = "" if view.augment == "none" else note or f", augment {preset}"

@@ -138,6 +138,7 @@ class DataScreen(Screen[None]):
             channels=values["channels"],  # type: ignore[arg-type]
             resize=str(values["resize"]),
             augment=str(values["augment"]),
+            trusted=bool(values["trust_code"]),
             still=bool(getattr(self.app, "training", False)),
             seed=int(values["seed"]),  # type: ignore[arg-type]
         )
