@@ -75,7 +75,10 @@ def test_light_modules_are_light_all_together() -> None:
 def test_values_know_nothing_of_what_stands_above_them() -> None:
     loaded = loaded_by("import tui_trainer.config, tui_trainer.events, tui_trainer.commands")
     package = {name for name in loaded if name.startswith("tui_trainer.")}
-    assert package == {f"tui_trainer.{n}" for n in ("config", "events", "commands", "settings", "errors", "text")}
+    assert package == {
+        f"tui_trainer.{n}"
+        for n in ("config", "data_config", "events", "commands", "settings", "errors", "text", "metric_names")
+    }
 
 
 def test_the_scan_of_a_dataset_needs_no_torch() -> None:
@@ -86,7 +89,7 @@ def test_the_engine_knows_no_front_end_no_images_and_no_other_part() -> None:
     loaded = loaded_by("import tui_trainer.engine.loop, tui_trainer.engine.optim")
     assert not {"rich", "textual", "cv2", "torchvision", "PIL"} & loaded
     package = {name for name in loaded if name.startswith("tui_trainer.") and not name.startswith("tui_trainer.engine")}
-    assert package == {f"tui_trainer.{n}" for n in ("errors", "events", "commands", "text")}
+    assert package == {f"tui_trainer.{n}" for n in ("errors", "events", "commands", "text", "metric_names")}
 
 
 def test_a_worker_process_loads_images_and_no_front_end() -> None:

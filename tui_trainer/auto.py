@@ -14,6 +14,7 @@ from tui_trainer.data.batches import Data
 from tui_trainer.data.index import Index
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event, SettingChanged
+from tui_trainer.metric_names import HEADLINES, OF_TASK
 from tui_trainer.models import catalog
 from tui_trainer.settings import Value
 from tui_trainer.text import display
@@ -44,6 +45,22 @@ class Choices:
         ]
 
 
+def choose_task(choices: Choices, index: Index) -> None:
+    """Settle what is learned from the targets, and what best means.
+
+    Raises:
+        ConfigError: the metric to monitor is none of this task.
+    """
+    config, task = choices.config, index.task
+    if config.data.task is None:
+        choices.choose(index.task_reason, task=task)
+    monitor = config.recipe.monitor
+    if monitor is None:
+        choices.choose(f"what {task} is judged by", monitor=f"val_{HEADLINES[task]}")
+    elif monitor not in OF_TASK[task]:
+        raise ConfigError(f"monitor = {monitor}: {task} has {', '.join(OF_TASK[task])}.")
+
+
 def choose_images(choices: Choices, index: Index) -> bool:
     """Settle image size and channels; whether the model needs two or more images a step.
 
@@ -60,7 +77,7 @@ def choose_images(choices: Choices, index: Index) -> bool:
     data = choices.config.data
     assert data.channels is not None
     assert data.image_size is not None
-    size = {"num_classes": len(index.classes), "channels": data.channels, "image_size": data.image_size}
+    size = {"num_classes": index.outputs, "channels": data.channels, "image_size": data.image_size}
     return catalog.check_takes(name, args=args, trusted=trusted, **size)
 
 

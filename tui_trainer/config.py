@@ -18,6 +18,7 @@ from typing import Any
 
 from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError
+from tui_trainer.metric_names import MONITORS
 from tui_trainer.settings import AUTO, Setting, Value, setting, settings_of
 from tui_trainer.text import display
 
@@ -102,7 +103,9 @@ class RecipeConfig:
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.", ge=0, lt=1)
     patience: int = setting(0, "End after so many epochs without a better val metric; 0: never.", unit="epochs", ge=0)
     min_delta: float = setting(0.0, "Smallest change that counts as better.", ge=0)
-    monitor: str = setting("val_top1", "What best means.", choices=("val_top1", "val_loss", "train_top1", "train_loss"))
+    monitor: str | None = setting(
+        None, "What best means; auto: val_top1, of numbers val_r2, of several labels val_f1.", choices=MONITORS
+    )
     seed: int = setting(0, "Fixes split, order, augmentation and first weights.", ge=0, le=2**32 - 1)
     deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")

@@ -14,6 +14,11 @@ class DataConfig:
     """What to learn from, and how a picture becomes a tensor."""
 
     data: str = setting("", "Folder with one sub-folder of images a class.", metavar="DIR")
+    task: str | None = setting(
+        None,
+        "What is learned: one class, numbers, or any number of labels; auto: by the targets.",
+        choices=("classification", "regression", "multilabel"),
+    )
     val_data: str = setting("", "Folder of validation images, same classes.", metavar="DIR")
     val_fraction: float = setting(0.2, "Part of each class held out for validation.", gt=0, lt=1)
     image_size: int | None = setting(

@@ -29,7 +29,10 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class RunStarted(Event):
-    """The loop begins, at `epoch` and `step` if it goes on from a checkpoint."""
+    """The loop begins, at `epoch` and `step` if it goes on from a checkpoint.
+
+    `targets`: names of the numbers to predict, where the task is regression. `unit`: what a sample is called.
+    """
 
     kind = "run_started"
     model: str
@@ -42,6 +45,9 @@ class RunStarted(Event):
     epochs: int
     epoch: int = 0
     step: int = 0
+    task: str = "classification"
+    targets: tuple[str, ...] = ()
+    unit: str = "images"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +55,8 @@ class Progress(Event):
     """A few steps are done.
 
     `part` is "train" or "val"; `batch` of `batches` of this part are done in `epoch` (from 0).
-    `metrics`: batch_loss and batch_top1 over the steps since the last event, train_loss and
-    train_top1 over the epoch so far. `seconds`: time trained, pauses left out. `data_wait`: share of
+    `metrics`: batch_loss and batch_top1 (r2, f1: by task) over the steps since the last event, train_loss
+    and train_top1 over the epoch so far. `seconds`: time trained, pauses left out. `data_wait`: share of
     the time since the last event that was spent waiting for batches, in [0, 1].
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,8 @@ from tui_trainer.events import (
     Warned,
     plain,
 )
+from tui_trainer.metric_names import headline, label
+from tui_trainer.metric_names import in_words as metric_in_words
 from tui_trainer.text import display, duration
 
 if TYPE_CHECKING:
@@ -83,17 +85,15 @@ def in_words(event: Event, epochs: int) -> str:
     match event:
         case RunStarted():
             return (
-                f"{event.model} with {event.parameters:,} parameters on {event.device}: {len(event.classes)} classes, "
-                f"{event.train_samples:,} training and {event.val_samples:,} validation images, "
+                f"{event.model} with {event.parameters:,} parameters on {event.device}: {_learns(event)}, "
+                f"{event.train_samples:,} training and {event.val_samples:,} validation {event.unit}, "
                 f"{event.steps_per_epoch:,} steps an epoch" + (f", from step {event.step}" if event.step else "")
             )
         case Evaluated():
             m = event.metrics
             return (
                 f"epoch {event.epoch + 1:>{len(str(epochs))}}/{epochs}  "
-                f"train loss {m['train_loss']:.4f} top-1 {m['train_top1']:6.2%}  "
-                f"val loss {m['val_loss']:.4f} top-1 {m['val_top1']:6.2%}  {event.seconds:.1f} s"
-                + ("  best" if event.best else "")
+                f"{_scores('train', m)}  {_scores('val', m)}  {event.seconds:.1f} s" + ("  best" if event.best else "")
             )
         case SettingChanged():
             return f"{event.name} = {event.value} ({event.reason})"
@@ -107,11 +107,26 @@ def in_words(event: Event, epochs: int) -> str:
             return ""
 
 
+def _learns(event: RunStarted) -> str:
+    if event.task == "regression":
+        return f"predicts {display(', '.join(event.targets), 80)}"
+    return f"{len(event.classes)} {'classes' if event.task == 'classification' else 'labels'}"
+
+
+def _scores(part: str, metrics: Mapping[str, float], gap: str = " ") -> str:
+    """Loss and the metric that counts of a part; empty where there is none."""
+    name = headline(metrics)
+    loss, score = metrics.get(f"{part}_loss"), metrics.get(f"{part}_{name}")
+    if loss is None or score is None:
+        return ""
+    return f"{part} loss {loss:.4f}{gap}{label(name)} {metric_in_words(name, score, 6)}"
+
+
 class PlainProgress:
     """One line an epoch, and in between one every ten seconds: for logs and pipes."""
 
     def __init__(self) -> None:
-        self._epochs, self._last = 0, time.monotonic()
+        self._epochs, self._unit, self._last = 0, "images", time.monotonic()
 
     def tell(self, text: str) -> None:
         """What is being prepared."""
@@ -120,14 +135,14 @@ class PlainProgress:
     def __call__(self, event: Event) -> None:
         """Print it."""
         if isinstance(event, RunStarted):
-            self._epochs = event.epochs
+            self._epochs, self._unit = event.epochs, event.unit
         line = in_words(event, self._epochs)
         if isinstance(event, Progress) and time.monotonic() - self._last >= PLAIN_EVERY:
             part = event.part
             line = (
                 f"epoch {event.epoch + 1}/{self._epochs} {part} {event.batch}/{event.batches}  "
-                f"loss {event.metrics[f'{part}_loss']:.4f} top-1 {event.metrics[f'{part}_top1']:.2%}  "
-                f"{event.images_per_second:.0f} images/s  {duration(event.eta_seconds)} left"
+                f"{_scores(part, event.metrics).removeprefix(part).strip()}  "
+                f"{event.images_per_second:.0f} {self._unit}/s  {duration(event.eta_seconds)} left"
             )
         if line:
             self._last = time.monotonic()
@@ -147,7 +162,7 @@ class LiveProgress:
         self._status = self._console.status("starting")
         self._status.start()
         self._bars: Bars | None = None
-        self._epochs = 0
+        self._epochs, self._unit = 0, "images"
 
     def tell(self, text: str) -> None:
         """What is being prepared."""
@@ -176,7 +191,7 @@ class LiveProgress:
         from rich.progress import Progress as Bars
 
         self._status.stop()
-        self._epochs = event.epochs
+        self._epochs, self._unit = event.epochs, event.unit
         columns = (
             TextColumn("{task.description}"),
             BarColumn(bar_width=None),
@@ -189,13 +204,13 @@ class LiveProgress:
 
     def _move(self, event: Progress) -> None:
         assert self._bars is not None
-        loss, top1 = event.metrics[f"{event.part}_loss"], event.metrics[f"{event.part}_top1"]
+        scores = _scores(event.part, event.metrics, "  ").removeprefix(event.part).strip()
         self._bars.update(
             self._part,
             description=f"{event.part:<5}",
             total=event.batches,
             completed=event.batch,
-            text=f"loss {loss:.4f}  top-1 {top1:6.2%}  {event.images_per_second:,.0f} images/s",
+            text=f"{scores}  {event.images_per_second:,.0f} {self._unit}/s",
         )
         done = event.epoch + (event.batch / event.batches if event.part == "train" else 1)
         text = f"epoch {event.epoch + 1}/{self._epochs}  {duration(event.eta_seconds)} left"
@@ -233,7 +248,7 @@ def print_result(summary: Summary, as_json: bool, error: UserError | None) -> No
 def _metrics(metrics: dict[str, float]) -> str:
     """Rates as percent, losses as numbers."""
     shown = {name: value for name, value in metrics.items() if name.startswith("val_")}
-    return "  ".join(f"{n} {v:.4f}" if n.endswith("loss") else f"{n} {v:.2%}" for n, v in shown.items())
+    return "  ".join(f"{name} {metric_in_words(name, value)}" for name, value in shown.items())
 
 
 def choose_progress() -> PlainProgress | LiveProgress:

@@ -15,6 +15,7 @@ from tui_trainer import events
 from tui_trainer.config import read_toml
 from tui_trainer.errors import UserError
 from tui_trainer.events import RunEnded, RunStarted, SettingChanged
+from tui_trainer.metric_names import headline, in_words, label
 from tui_trainer.run_folder import RunFolder, runs_root
 from tui_trainer.settings import Value
 
@@ -23,7 +24,7 @@ TAIL = 8192  # bytes in which the last event of a run surely begins
 
 @dataclass(frozen=True, kw_only=True)
 class PastRun:
-    """A run as a list shows it. `curve`: val top-1 of each epoch."""
+    """A run as a list shows it. `curve`: the `metric` that counts, of each epoch."""
 
     folder: RunFolder
     state: str
@@ -31,6 +32,7 @@ class PastRun:
     curve: tuple[float, ...]
     epochs: int
     changed: float
+    metric: str = "val_top1"
 
     @property
     def name(self) -> str:
@@ -39,8 +41,16 @@ class PastRun:
 
     @property
     def best(self) -> float | None:
-        """The best val top-1."""
+        """The best value of its metric."""
         return max(self.curve, default=None)
+
+    @property
+    def best_in_words(self) -> str:
+        """The best value as it is shown: 98.20%, or 0.9991 R2; empty if there is none."""
+        if self.best is None:
+            return ""
+        name = self.metric.partition("_")[2]
+        return in_words(name, self.best) + ("" if name == "top1" else f" {label(name)}")
 
 
 def past_runs(root: Path | None = None, most: int = 50) -> list[PastRun]:
@@ -69,14 +79,21 @@ def read_run(folder: RunFolder) -> PastRun:
     settings: dict[str, Value] = {}
     with contextlib.suppress(UserError):
         settings = read_toml(folder.config)
-    curve = tuple(_column(folder, "val_top1"))
+    metric = f"val_{headline(_columns(folder))}"
+    curve = tuple(_column(folder, metric))
     last = last_event(folder)
     if isinstance(last, RunEnded):
         state = last.outcome.replace("_", " ")
     else:
         state = "running" if is_running(folder) else "ended without a word"
     return PastRun(
-        folder=folder, state=state, settings=settings, curve=curve, epochs=len(curve), changed=_changed(folder)
+        folder=folder,
+        state=state,
+        settings=settings,
+        curve=curve,
+        epochs=len(curve),
+        changed=_changed(folder),
+        metric=metric,
     )
 
 
@@ -111,6 +128,12 @@ def is_running(folder: RunFolder) -> bool:
                 os.kill(int(words[1]), 0)
             return True
     return False
+
+
+def _columns(folder: RunFolder) -> list[str]:
+    with contextlib.suppress(OSError, ValueError), folder.metrics.open(encoding="ascii") as file:
+        return file.readline().strip().split(",")
+    return []
 
 
 def _column(folder: RunFolder, name: str) -> Iterable[float]:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from tui_trainer import config as configuration
 from tui_trainer import run_folder, user_code
-from tui_trainer.auto import Choices, choose_images, choose_rest, choose_threads, device_of, set_up_torch
+from tui_trainer.auto import Choices, choose_images, choose_rest, choose_task, choose_threads, device_of, set_up_torch
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, start_forkserver
@@ -28,6 +27,7 @@ from tui_trainer.engine.checkpoint import sweep, write_whole
 from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.losses import build_loss, class_weights
+from tui_trainer.engine.metrics import build_measure
 from tui_trainer.engine.optim import build_optimizer
 from tui_trainer.engine.schedule import Schedule
 from tui_trainer.errors import ConfigError, TrainingError, UserError
@@ -138,6 +138,7 @@ def prepare(
     index = batches.scan(config)
     if saved:
         saved.require_same_data(index.fingerprint())
+    choose_task(choices, index)
     tell("building the model")
     needs_two = choose_images(choices, index)
     tell("measuring the images")
@@ -194,7 +195,7 @@ def repeatable(config: Config) -> Config:
 def _model(config: Config, data: Data) -> nn.Module:
     return catalog.build(
         config.model.model,
-        num_classes=len(data.index.classes),
+        num_classes=data.index.outputs,
         channels=data.spec.channels,
         image_size=data.spec.image_size,
         args=config.model.model_args,
@@ -219,6 +220,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         weight_decay=recipe.weight_decay,
     )
     assert config.run.log_every is not None
+    assert recipe.monitor is not None
     return Job(
         model=model,
         optimizer=optimizer,
@@ -234,6 +236,10 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         patience=recipe.patience,
         min_delta=recipe.min_delta,
         monitor=recipe.monitor,
+        task=index.task,
+        target_names=index.target_names,
+        unit=index.unit,
+        measure=build_measure(index.task, len(index.classes), data.target_std),
         log_every=config.run.log_every,
         keep_checkpoints=config.run.keep_checkpoints,
         model_name=config.model.model,
@@ -251,9 +257,9 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
 
 def _loss(config: Config, index: Index) -> nn.Module:
     recipe = config.recipe
-    counts = np.bincount(index.targets[index.part(TRAIN)], minlength=len(index.classes)).tolist()
-    weights = class_weights(recipe.class_weights, counts)
-    return build_loss(recipe.loss, task="classification", label_smoothing=recipe.label_smoothing, class_weights=weights)
+    counts = index.counts(TRAIN)
+    weights = class_weights(recipe.class_weights, counts) if counts else None
+    return build_loss(recipe.loss, task=index.task, label_smoothing=recipe.label_smoothing, class_weights=weights)
 
 
 def describe(config: Config, classes: tuple[str, ...]) -> dict[str, str]:

@@ -23,6 +23,7 @@ from tui_trainer.events import (
     SettingChanged,
     Warned,
 )
+from tui_trainer.metric_names import headline, in_words, label
 
 LOG_LINES = 500
 ENDED = ("finished", "early_stopped", "stopped", "aborted", "failed")
@@ -47,6 +48,8 @@ class RunState:
     device: str = ""
     parameters: int = 0
     classes: tuple[str, ...] = ()
+    task: str = "classification"
+    unit: str = "images"
     train_samples: int = 0
     val_samples: int = 0
     epoch: int = 0
@@ -122,6 +125,7 @@ class RunState:
         self.phase, self.outcome, self.message = "warming up", "", ""
         self.model, self.device, self.parameters = event.model, event.device, event.parameters
         self.classes, self.epochs = event.classes, event.epochs
+        self.task, self.unit = event.task, event.unit
         self.train_samples, self.val_samples = event.train_samples, event.val_samples
         self.epoch, self.step, self.batches = event.epoch, event.step, event.steps_per_epoch
         self.history = [past for past in self.history if past.epoch < event.epoch]
@@ -143,8 +147,11 @@ class RunState:
         self.history.append(event)
         self.metrics = {**self.metrics, **event.metrics}
         self.best = event if event.best else self.best
-        top1, loss = event.metrics.get("val_top1"), event.metrics.get("val_loss", math.nan)
-        shown = f"val top-1 {top1:.2%}, loss {loss:.4f}" if top1 is not None else f"val loss {loss:.4f}"
+        name, loss = headline(event.metrics), event.metrics.get("val_loss", math.nan)
+        score = event.metrics.get(f"val_{name}")
+        shown = f"val loss {loss:.4f}"
+        if score is not None:
+            shown = f"val {label(name)} {in_words(name, score)}, loss {loss:.4f}"
         self._say(event, "good" if event.best else "info", f"epoch {event.epoch + 1}: {shown}" + ", best" * event.best)
 
 

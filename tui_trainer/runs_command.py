@@ -42,6 +42,7 @@ def _record(run: PastRun) -> dict[str, Any]:
         "state": run.state,
         "epochs": run.epochs,
         "best": run.best,
+        "metric": run.metric,
         "changed": run.changed,
         "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in run.settings.items()},
     }
@@ -54,8 +55,7 @@ def _print(runs: list[PastRun]) -> None:
 
     table = Table("run", "state", "best", "epochs", "model", "data", box=None, pad_edge=False)
     for run in runs:
-        best = "" if run.best is None else f"{run.best:.2%}"
         settings = (run.settings.get("model", ""), run.settings.get("data", ""))
-        cells = (run.name, run.state, best, run.epochs, *settings)
+        cells = (run.name, run.state, run.best_in_words, run.epochs, *settings)
         table.add_row(*(Text(display(cell, 80)) for cell in cells))
     Console(soft_wrap=True).print(table)

@@ -220,7 +220,7 @@ def test_a_part_of_which_nothing_could_be_read_ends_the_run(loader: str) -> None
     job = make_job()
     getattr(job, loader).epoch = lambda number, start=0: iter(())
     part = loader.partition("_")[0]
-    with pytest.raises(TrainingError, match=f"None of the images of the {part} part could be read"):
+    with pytest.raises(TrainingError, match=f"None of the samples of the {part} part could be read"):
         list(train(job))
 
 

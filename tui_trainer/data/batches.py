@@ -106,6 +106,8 @@ class Data:
     std: tuple[float, ...]
     normalize: str  # where mean and std come from: measured, imagenet or none
     statistics_from: str  # the same in words
+    target_mean: tuple[float, ...] = ()  # of each number to predict, over the training part
+    target_std: tuple[float, ...] = ()
 
 
 def scan(config: Config) -> Index:

@@ -39,6 +39,8 @@ class Index:
     classes: tuple[str, ...]  # or labels; empty where numbers are predicted
     warnings: tuple[str, ...] = ()
     task: str = CLASSIFICATION
+    task_reason: str = "class folders"
+    unit: str = "images"  # what a sample is called
     target_names: tuple[str, ...] = ()  # of the K numbers to predict
     content: bytes = b""  # hash of the inputs, where they are not files
 

@@ -16,12 +16,13 @@ from torch.optim import Optimizer
 from tui_trainer.commands import Command
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.ema import Ema
-from tui_trainer.engine.metrics import Sums
+from tui_trainer.engine.metrics import Classification, Measure, Sums
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
 from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.schedule import Schedule
 from tui_trainer.engine.step import Scored, no_mix
+from tui_trainer.metric_names import less_is_better
 
 
 class Commands(Protocol):
@@ -82,8 +83,8 @@ class State:
     epochs_without_better: int = 0
     plateau_epochs: int = 0  # epochs without a better value since lr was last reduced
     reductions: int = 0  # of lr, by plateau
-    sums: tuple[float, float, int] = (0.0, 0.0, 0)
-    interval: tuple[float, float, int] = (0.0, 0.0, 0)
+    sums: tuple[float, ...] = ()
+    interval: tuple[float, ...] = ()
 
 
 @dataclass(kw_only=True)
@@ -116,6 +117,10 @@ class Job:
     min_epochs: int = 0
     max_seconds: float = 0.0
     monitor: str = "val_top1"
+    task: str = "classification"
+    target_names: tuple[str, ...] = ()  # of the numbers to predict
+    unit: str = "images"  # what a sample is called
+    measure: Measure = None  # type: ignore[assignment]  # of `classes`
     log_every: int = 1
     keep_checkpoints: int = 2
     checkpoints: Path | None = None
@@ -130,8 +135,9 @@ class Job:
         self.precision = self.precision or Precision(self.device)
         self.pace = Pace(self.state.seconds)
         self.saved = self.state.step > 0  # whether there is a checkpoint of this run
-        self.sums = Sums(self.device)  # of the epoch so far
-        self.interval = Sums(self.device)  # since the last Progress
+        self.measure = self.measure or Classification(len(self.classes))
+        self.sums = Sums(self.measure, self.device)  # of the epoch so far
+        self.interval = Sums(self.measure, self.device)  # since the last Progress
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)
 
@@ -164,7 +170,7 @@ class Job:
     def groups(self) -> Iterator[list[Batch]]:
         """What is left of this epoch, the batches of one step at a time, in training mode."""
         self.in_training_mode()
-        self.pace.begin(self.sums.read()[2])
+        self.pace.begin(self.sums.count)
         batches = self.pace.waiting(self.train_loader.epoch(self.state.epoch, self.state.batch))
         while group := list(islice(batches, self.grad_accum_steps)):
             yield group
@@ -211,7 +217,7 @@ class Job:
     def _is_better(self, value: float) -> bool:
         if self.state.best is None or math.isnan(value):
             return not math.isnan(value)
-        gain = self.state.best - value if self.monitor.endswith("_loss") else value - self.state.best
+        gain = self.state.best - value if less_is_better(self.monitor) else value - self.state.best
         return gain > self.min_delta
 
     def save(self) -> str:

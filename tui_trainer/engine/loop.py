@@ -15,7 +15,7 @@ from torch import Tensor
 
 from tui_trainer import commands as told
 from tui_trainer.engine.job import Commands, Job, NoCommands
-from tui_trainer.engine.metrics import Confusion, Sums
+from tui_trainer.engine.metrics import Sums
 from tui_trainer.engine.step import train_step
 from tui_trainer.errors import TrainingError
 from tui_trainer.events import (
@@ -62,7 +62,7 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
     """The metrics of the validation part, each sample counted once; empty if a command ended the run."""
     job.kept.eval()
     job.pace.begin()
-    sums, confusion = Sums(job.device), Confusion(len(job.classes), job.device)
+    sums, whole = Sums(job.measure, job.device), job.measure.whole(job.device)
     for batch in job.pace.waiting(job.val_loader.epoch(0)):
         yield from (Warned(topic="data", message=text) for text in batch.warnings)
         if not len(batch.targets):
@@ -70,14 +70,14 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
         inputs, targets = job.prepare(batch)
         outputs, loss = forward(job, inputs, targets)
         sums.add(loss, outputs, targets)
-        confusion.add(outputs, targets)
+        whole.add(outputs, targets)
         if batch.number % job.log_every == 0 or batch.number == job.val_loader.batches:
             yield val_progress(job, batch.number, sums)
         yield from obey(job, commands)
         if job.ending:
             return {}
     val_loss = means("val", sums)["val_loss"]
-    return {"val_loss": val_loss} | {f"val_{name}": value for name, value in confusion.metrics().items()}
+    return {"val_loss": val_loss} | {f"val_{name}": value for name, value in whole.metrics().items()}
 
 
 @torch.no_grad()
@@ -161,15 +161,15 @@ def changed(job: Job, command: told.Set) -> Event:
 
 
 def means(part: str, sums: Sums) -> dict[str, float]:
-    """Loss and top-1 over all samples counted.
+    """Loss and rates over all samples counted.
 
     Raises:
         TrainingError: no sample was counted, so there is nothing to average.
     """
-    loss, hits, count = sums.read()
-    if not count:
-        raise TrainingError(f"None of the images of the {part} part could be read: nothing was learned.")
-    return {f"{part}_loss": loss / count, f"{part}_top1": hits / count}
+    found = sums.means(part)
+    if not found:
+        raise TrainingError(f"None of the samples of the {part} part could be read: nothing was learned.")
+    return found
 
 
 def started(job: Job) -> Event:
@@ -179,6 +179,9 @@ def started(job: Job) -> Event:
         parameters=sum(p.numel() for p in job.model.parameters()),
         device=str(job.device),
         classes=job.classes,
+        task=job.task,
+        targets=job.target_names,
+        unit=job.unit,
         train_samples=job.train_loader.samples,
         val_samples=job.val_loader.samples,
         steps_per_epoch=job.steps_per_epoch,
@@ -194,12 +197,11 @@ def train_progress(job: Job, lr: float) -> Event:
     Raises:
         TrainingError: the loss is not a number any more.
     """
-    loss, hits, count = job.interval.read()
-    if not math.isfinite(loss):
+    batch = means("batch", job.interval)
+    if not math.isfinite(batch["batch_loss"]):
         raise diverged(job)
     job.interval.reset()
-    batch = {"batch_loss": loss / count, "batch_top1": hits / count}
-    samples = job.sums.read()[2]
+    samples = job.sums.count
     return progress(job, "train", job.state.batch, samples, lr, batch | means("train", job.sums))
 
 
@@ -214,7 +216,7 @@ def diverged(job: Job) -> TrainingError:
 def val_progress(job: Job, number: int, sums: Sums) -> Event:
     """Where validation is; a sync point."""
     lr = job.optimizer.param_groups[0]["lr"]
-    return progress(job, "val", number, sums.read()[2], lr, means("val", sums))
+    return progress(job, "val", number, sums.count, lr, means("val", sums))
 
 
 def progress(job: Job, part: str, number: int, samples: int, lr: float, metrics: dict[str, float]) -> Event:

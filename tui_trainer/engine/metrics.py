@@ -1,6 +1,14 @@
-"""Running sums that become metrics. Letters: N images in a batch, C classes."""
+"""Running sums that become metrics. Letters: N samples in a batch, C classes, L labels, K numbers to predict.
+
+A `Measure` says which sums a task needs. They are kept on the device; reading them is a sync point.
+Means are over samples, not over batches, so that a short last batch does not count double.
+"""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -8,29 +16,99 @@ from torch import Tensor
 TOP_K = 5
 
 
+class Whole(Protocol):
+    """The metrics of a whole part, gathered batch by batch."""
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Count a batch."""
+
+    def metrics(self) -> dict[str, float]:
+        """Over all samples counted."""
+
+
+class Measure(Protocol):
+    """What a task measures. `size`: numbers that it sums besides loss and samples."""
+
+    size: int
+
+    def terms(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What a batch adds to the sums (size,)."""
+
+    def rates(self, terms: Sequence[float], count: int) -> dict[str, float]:
+        """What is told while a part is running, from its sums over `count` samples."""
+
+    def whole(self, device: torch.device) -> Whole:
+        """What is told of a whole validation part."""
+
+
+def floats(device: torch.device) -> torch.dtype:
+    """The type of sums: counts beyond 2^24 are exact where the device has float64."""
+    return torch.float64 if device.type != "mps" else torch.float32
+
+
 class Sums:
-    """Sums over samples of loss and hits, kept on the device; reading them is a sync point.
+    """Sums over samples of loss and of what a task measures, kept on the device."""
 
-    Means are over samples, not over batches, so that a short last batch does not count double.
-    """
-
-    def __init__(self, device: torch.device) -> None:
-        self._sums = torch.zeros(3, dtype=torch.float64 if device.type != "mps" else torch.float32, device=device)
+    def __init__(self, measure: Measure, device: torch.device) -> None:
+        self.measure = measure
+        self._sums = torch.zeros(measure.size + 2, dtype=floats(device), device=device)
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Count a batch: `loss` its mean (), `outputs` (N, C), `targets` (N,)."""
+        """Count a batch: `loss` its mean ()."""
         count = targets.shape[0]
-        hits = (outputs.detach().argmax(1) == targets).sum()
-        self._sums += torch.stack([loss.detach() * count, hits, torch.full_like(loss, count)]).to(self._sums)
+        terms = self.measure.terms(outputs.detach(), targets).to(self._sums)
+        ends = torch.stack([loss.detach() * count, torch.full_like(loss, count)]).to(self._sums)
+        self._sums += torch.cat([ends[:1], terms, ends[1:]])
 
-    def read(self) -> tuple[float, float, int]:
-        """Sum of losses, hits, samples; a sync point."""
-        loss, hits, count = self._sums.tolist()
-        return loss, hits, int(count)
+    def read(self) -> tuple[float, ...]:
+        """Sum of losses, the sums of the task, samples; a sync point."""
+        return tuple(self._sums.tolist())
 
-    def reset(self, values: tuple[float, float, int] = (0.0, 0.0, 0)) -> None:
+    def reset(self, values: Sequence[float] = ()) -> None:
         """Start again, or at the sums of a checkpoint."""
-        self._sums.copy_(torch.tensor(values, dtype=self._sums.dtype))
+        self._sums.copy_(torch.tensor(values or [0.0] * len(self._sums), dtype=self._sums.dtype))
+
+    @property
+    def count(self) -> int:
+        """Samples counted; a sync point."""
+        return int(self._sums[-1].item())
+
+    def means(self, part: str) -> dict[str, float]:
+        """Loss and rates as `part_name`; empty if no sample was counted. A sync point."""
+        loss, *terms, count = self.read()
+        if not count:
+            return {}
+        rates = self.measure.rates(terms, int(count))
+        return {f"{part}_loss": loss / count} | {f"{part}_{name}": value for name, value in rates.items()}
+
+
+def build_measure(task: str, classes: int, scale: Sequence[float]) -> Measure:
+    """What a task measures, with so many classes or labels, or numbers of this `scale`."""
+    if task == "classification":
+        return Classification(classes)
+    return Multilabel(classes) if task == "multilabel" else Regression(scale)
+
+
+class Classification:
+    """One of C classes: outputs (N, C), targets (N,), or (N, C) where samples are mixed."""
+
+    size = 1
+
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
+
+    def terms(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Hits (1,)."""
+        wanted = targets.argmax(1) if targets.ndim == 2 else targets
+        return (outputs.argmax(1) == wanted).sum()[None]
+
+    def rates(self, terms: Sequence[float], count: int) -> dict[str, float]:
+        """top1."""
+        return {"top1": terms[0] / count}
+
+    def whole(self, device: torch.device) -> Whole:
+        """The confusion matrix."""
+        return Confusion(self._classes, device)
 
 
 class Confusion:
@@ -52,8 +130,114 @@ class Confusion:
         """top1 and top5 over all samples, f1 averaged over the classes that occur (macro)."""
         counts = self._counts.double().cpu()
         hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
-        present = (true + predicted) > 0
-        f1 = 2 * hits[present] / (true + predicted)[present]
         total = counts.sum().item()
         top5 = {"top5": self._in_top_k.item() / total} if len(counts) > TOP_K else {}  # else it is always 1
-        return {"top1": hits.sum().item() / total, **top5, "f1": f1.mean().item()}
+        return {"top1": hits.sum().item() / total, **top5, "f1": macro_f1(hits, predicted, true)}
+
+
+def macro_f1(hits: Tensor, predicted: Tensor, true: Tensor) -> float:
+    """F1 averaged over the classes that occur, from counts (C,)."""
+    present = (true + predicted) > 0
+    return (2 * hits[present] / (true + predicted)[present]).mean().item() if present.any() else math.nan
+
+
+class Regression:
+    """K numbers: outputs (N, K), targets (N, K) in units of `scale`, the standard deviation of each in its own unit."""
+
+    def __init__(self, scale: Sequence[float]) -> None:
+        self._scale, self.size = tuple(scale), 4 * len(scale)
+
+    def terms(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Absolute and squared errors, targets and their squares (4 K,)."""
+        kept = floats(outputs.device)
+        wanted = targets.reshape(outputs.shape).to(kept)
+        error = outputs.to(kept) - wanted
+        return torch.cat([error.abs().sum(0), (error * error).sum(0), wanted.sum(0), (wanted * wanted).sum(0)])
+
+    def rates(self, terms: Sequence[float], count: int) -> dict[str, float]:
+        """r2."""
+        return {"r2": self.read(terms, count)["r2"]}
+
+    def read(self, terms: Sequence[float], count: int) -> dict[str, float]:
+        """Mae and rmse in the unit of the targets, and r2; each averaged over the K numbers."""
+        numbers = len(self._scale)
+        absolute, squared, total, squares = (terms[i * numbers : (i + 1) * numbers] for i in range(4))
+        spread = [max(0.0, square - t * t / count) for t, square in zip(total, squares, strict=True)]
+        r2 = [1 - e / s if s > 0 else math.nan for e, s in zip(squared, spread, strict=True)]
+        mae = [scale * a / count for scale, a in zip(self._scale, absolute, strict=True)]
+        rmse = [scale * math.sqrt(e / count) for scale, e in zip(self._scale, squared, strict=True)]
+        return {"r2": sum(r2) / numbers, "mae": sum(mae) / numbers, "rmse": sum(rmse) / numbers}
+
+    def whole(self, device: torch.device) -> Whole:
+        """The same sums over a part."""
+        return Errors(self, device)
+
+
+class Errors:
+    """The sums of a regression over a whole part."""
+
+    def __init__(self, measure: Regression, device: torch.device) -> None:
+        self._sums = Sums(measure, device)
+        self._read = measure.read
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Count a batch."""
+        self._sums.add(outputs.new_zeros(()), outputs, targets)
+
+    def metrics(self) -> dict[str, float]:
+        """mae, rmse and r2."""
+        _, *terms, count = self._sums.read()
+        return self._read(terms, int(count))
+
+
+class Multilabel:
+    """Any of L labels: outputs (N, L) before the sigmoid, targets (N, L) of 0 and 1."""
+
+    def __init__(self, labels: int) -> None:
+        self._labels, self.size = labels, 3 * labels
+
+    def terms(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Hits, predictions and true labels of each (3 L,)."""
+        said, true = outputs > 0, targets > 0.5
+        return torch.cat([(said & true).sum(0), said.sum(0), true.sum(0)])
+
+    def rates(self, terms: Sequence[float], count: int) -> dict[str, float]:
+        """f1, averaged over the labels that occur."""
+        return {"f1": macro_f1(*torch.tensor(terms, dtype=torch.float64).reshape(3, self._labels))}
+
+    def whole(self, device: torch.device) -> Whole:
+        """Every score."""
+        return Scores(self)
+
+
+class Scores:
+    """The scores of a whole part (4 bytes a sample and label), from which exact ranks are found."""
+
+    def __init__(self, measure: Multilabel) -> None:
+        self._measure = measure
+        self._outputs: list[Tensor] = []
+        self._targets: list[Tensor] = []
+
+    def add(self, outputs: Tensor, targets: Tensor) -> None:
+        """Keep a batch."""
+        self._outputs.append(outputs.float().cpu())
+        self._targets.append(targets.cpu() > 0.5)
+
+    def metrics(self) -> dict[str, float]:
+        """f1 at one half, and map: average precision, averaged over the labels that occur."""
+        outputs, targets = torch.cat(self._outputs), torch.cat(self._targets)
+        f1 = self._measure.rates(self._measure.terms(outputs, targets).tolist(), len(targets))
+        found = [
+            average_precision(outputs[:, i], targets[:, i]) for i in range(targets.shape[1]) if targets[:, i].any()
+        ]
+        return {**f1, "map": sum(found) / len(found) if found else math.nan}
+
+
+def average_precision(scores: Tensor, true: Tensor) -> float:
+    """Mean over the true samples of the precision at their score; equal scores count together. Both (N,)."""
+    ranked, order = scores.sort(descending=True)
+    hits = true[order].double().cumsum(0)
+    last = torch.cat([ranked[1:] != ranked[:-1], torch.ones(1, dtype=torch.bool)])  # of each group of equal scores
+    found, seen = hits[last], torch.arange(1, len(scores) + 1)[last]
+    gained = torch.diff(found, prepend=torch.zeros(1, dtype=found.dtype))
+    return ((found / seen) * gained).sum().item() / found[-1].item()

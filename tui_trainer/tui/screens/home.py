@@ -60,13 +60,12 @@ class HomeScreen(Screen[None]):
             table.focus()
 
     def _cells(self, run: PastRun) -> list[Content]:
-        best = f"{run.best:.2%}" if run.best is not None else ""
         data = str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2]
         state = "$text-error" if run.state in ("failed", "ended without a word") else "$text-success"
         return [
             Content(display(run.name, 40)),
             Content.styled(run.state, state),
-            Content.styled(best, "bold"),
+            Content.styled(run.best_in_words, "bold"),
             Content.styled(sparkline(run.curve), "$text-accent"),
             Content(str(run.epochs)),
             Content.styled(ago(run.changed), "dim"),

@@ -14,6 +14,7 @@ from textual.widgets import Footer, Static
 from tui_trainer.advice import advice
 from tui_trainer.commands import Abort, Checkpoint, Command, Pause, Resume, Set, Stop
 from tui_trainer.events import Evaluated, Event, Progress, RunStarted
+from tui_trainer.metric_names import HEADLINES, RATES, label
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.run_state import RunState, not_repeated
 from tui_trainer.text import display
@@ -27,7 +28,6 @@ from tui_trainer.tui.widgets.picture import Line
 from tui_trainer.tui.widgets.status import RunStatus, result_text, state_in_words
 from tui_trainer.tui.widgets.steps import StepBar
 
-METRICS = ("loss", "top1")
 TICKS_A_FRAME = 3  # a frame costs the training thread up to 30 ms of the interpreter; rare events are drawn at once
 
 
@@ -47,6 +47,7 @@ class TrainScreen(Screen[None]):
         self._said = False
         self._sentences: dict[str, str] = {}  # what the crosshair of each chart reads
         self._shown = 0
+        self._score = "top1"  # what the second chart shows
         self._before: list[Event] = []  # of the run that this one goes on with
         self._ready = False  # the widgets are there
         self.taken = 0  # events taken in
@@ -61,7 +62,7 @@ class TrainScreen(Screen[None]):
         yield RunStatus()
         with Horizontal(id="charts"):
             yield Chart("loss", lines, smoothing=0.6, id="loss")
-            yield Chart("top-1", lines, percent=True, smoothing=0.6, id="top1")
+            yield Chart("top-1", lines, percent=True, smoothing=0.6, id="score")
         yield Static(id="advice")
         with Vertical(id="below"):
             yield Static(id="result")
@@ -115,8 +116,11 @@ class TrainScreen(Screen[None]):
         self.taken += 1
         if not isinstance(event, Progress):
             self._asked = ""
-        if isinstance(event, RunStarted) and event.step:
-            self._draw_again(event)
+        if isinstance(event, RunStarted):
+            name = self._score = HEADLINES.get(event.task, "top1")
+            self._chart("score").show_metric(label(name), percent=name in RATES)
+            if event.step:
+                self._draw_again(event)
         self._add_points(event)
 
     def _draw_again(self, started: RunStarted) -> None:
@@ -132,11 +136,11 @@ class TrainScreen(Screen[None]):
     def _add_points(self, event: Event) -> None:
         if isinstance(event, Progress) and event.part == "train":
             x = event.epoch + event.batch / max(1, event.batches)
-            for name in METRICS:
-                self._chart(name).append("train", x, event.metrics.get(f"batch_{name}", math.nan))
+            for chart, name in (("loss", "loss"), ("score", self._score)):
+                self._chart(chart).append("train", x, event.metrics.get(f"batch_{name}", math.nan))
         elif isinstance(event, Evaluated):
-            for name in METRICS:
-                self._chart(name).append("val", event.epoch + 1, event.metrics.get(f"val_{name}", math.nan))
+            for chart, name in (("loss", "loss"), ("score", self._score)):
+                self._chart(chart).append("val", event.epoch + 1, event.metrics.get(f"val_{name}", math.nan))
 
     def _chart(self, name: str) -> Chart:
         return self.query_one(f"#{name}", Chart)
@@ -236,7 +240,7 @@ class TrainScreen(Screen[None]):
         self._advise = not self._advise
 
     def action_metric(self) -> None:
-        """Both charts, the loss alone, top-1 alone."""
+        """Both charts, the loss alone, the other metric alone."""
         self._shown = (self._shown + 1) % 3
         for number, chart in enumerate(self.query(Chart), 1):
             chart.display = self._shown in (0, number)
@@ -276,7 +280,7 @@ class TrainScreen(Screen[None]):
         self._draw_advice()
 
     def _draw_advice(self) -> None:
-        sentence = self._sentences.get("loss" if self._shown < 2 else "top1", "")
+        sentence = self._sentences.get("loss" if self._shown < 2 else "score", "")
         text = sentence or (advice(self.state) if self._advise else "")
         style = "$foreground" if sentence else "$text-warning"
         self._update("#advice", Content.styled(text, style))

@@ -110,6 +110,10 @@ class Chart(Widget, can_focus=True):
         self._strips: list[Strip | None] = []
         self._found: dict[str, Style] = {}  # a refresh empties the widget's own cache
 
+    def show_metric(self, title: str, *, percent: bool) -> None:
+        """Be the chart of another metric."""
+        self._see(replace(self._look, title=title, percent=percent))
+
     def append(self, name: str, x: float, y: float) -> None:
         """Take one sample at epoch x. A new name gets a line of its own."""
         if name not in self._series:
@@ -161,8 +165,7 @@ class Chart(Widget, can_focus=True):
 
     def smoother(self, steps: int) -> None:
         """Go up (or down) the ladder of smoothing factors."""
-        level = max(0, min(len(LADDER) - 1, self._look.level + steps))
-        self._see(replace(self._look, level=level))
+        self._see(replace(self._look, level=max(0, min(len(LADDER) - 1, self._look.level + steps))))
         self._tell()
 
     def zoom_in(self) -> None:
@@ -190,8 +193,7 @@ class Chart(Widget, can_focus=True):
 
     def move_crosshair(self, columns: int) -> None:
         """Move the crosshair by at least that many columns, on to a sample."""
-        picture = self._picture or self._build()
-        x = picture.sample(self._look.crosshair, columns)
+        x = (self._picture or self._build()).sample(self._look.crosshair, columns)
         if x is not None:
             self._cross(x)
 

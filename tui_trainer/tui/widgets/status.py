@@ -7,6 +7,7 @@ import math
 from textual.content import Content
 from textual.widgets import Static
 
+from tui_trainer.metric_names import RATES, headline, in_words
 from tui_trainer.run_state import RunState
 from tui_trainer.text import display, duration
 
@@ -39,7 +40,7 @@ class RunStatus(Static):
         number = f"{min(state.epoch + 1, state.epochs)}/{state.epochs}" if state.epochs else "-"
         left = f"{duration(state.eta_seconds)} left" if state.eta_seconds else duration(state.seconds)
         lr = f"{state.lr:.3g}" if math.isfinite(state.lr) else "-"
-        best = f"  best {_top1(state)}" if state.best else ""
+        best = f"  best {_best(state)}" if state.best else ""
         return Content.assemble(
             (f" epoch {number} ", "bold"),
             *_bar(state.epoch_done, width),
@@ -47,7 +48,7 @@ class RunStatus(Static):
             "   run ",
             *_bar(state.run_done, width),
             f" {state.run_done:4.0%}  {left}\n",
-            (f" lr {lr}  {state.images_per_second:,.0f} images/s  ", "$foreground"),
+            (f" lr {lr}  {state.images_per_second:,.0f} {state.unit}/s  ", "$foreground"),
             (f"data wait {state.data_wait:.0%}  ", "$text-warning" if state.data_wait > 0.5 else "$foreground-muted"),
             (f"memory {megabytes:,.0f} MB  cpu {cpu:.0%}", "$foreground-muted"),
             (best, "$text-success"),
@@ -59,9 +60,10 @@ def _bar(part: float, width: int) -> tuple[tuple[str, str], tuple[str, str]]:
     return (FULL * full, "$accent"), (EMPTY * (width - full), "$foreground-disabled")
 
 
-def _top1(state: RunState) -> str:
+def _best(state: RunState) -> str:
     assert state.best is not None
-    return f"{state.best.metrics.get('val_top1', math.nan):.2%} (epoch {state.best.epoch + 1})"
+    name = headline(state.best.metrics)
+    return f"{in_words(name, state.best.metrics.get(f'val_{name}', math.nan))} (epoch {state.best.epoch + 1})"
 
 
 def result_text(state: RunState, folder: str, width: int) -> Content:
@@ -70,7 +72,7 @@ def result_text(state: RunState, folder: str, width: int) -> Content:
     parts: list[tuple[str, str] | str] = [(f"{display(state.message, 400)}\n", f"bold {style}")]
     if state.metrics:
         shown = {k.removeprefix("val_"): v for k, v in state.metrics.items() if k.startswith("val_")}
-        words = [f"{k} {v:.4f}" if k == "loss" else f"{k} {v:.1%}" for k, v in shown.items()]
+        words = [f"{k} {v:.1%}" if k in RATES else f"{k} {v:.4f}" for k, v in shown.items()]
         parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$foreground"))
     if folder:
         place = display(folder, 300)  # its end tells two runs apart
