@@ -67,7 +67,17 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
     assert told["channels"] == ("1", "grey images")
     assert told["image_size"] == ("32", "what lenet is made for")
     assert told["mean"][1] == told["std"][1] == "measured on 48 training images"
-    assert set(told) == {"image_size", "channels", "normalize", "mean", "std", "log_every", "threads"}
+    assert set(told) == {
+        "task",
+        "monitor",
+        "image_size",
+        "channels",
+        "normalize",
+        "mean",
+        "std",
+        "log_every",
+        "threads",
+    }
     assert {name for name, value in values.items() if value is None} == {"pin_memory", "prefetch_factor"}
 
 
@@ -79,6 +89,8 @@ def test_a_value_that_is_given_is_never_overridden(digits60: Path, tmp_path: Pat
         "std": (0.4, 0.5, 0.6),
         "log_every": 3,
         "threads": 1,
+        "task": "classification",
+        "monitor": "val_loss",
     }
     made = prepare(config_for(digits60, tmp_path / "run", **given))
     made.lock.release()
