@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -81,6 +83,8 @@ def train(argv: Sequence[str]) -> int:
     if arguments.print_config:
         print(to_toml(resolved.config, resolved.origins), end="")
         return 0
+    if arguments.background:
+        return train_in_background(resolved, argv, as_json=arguments.json)
     from tui_trainer.tui import terminal
 
     _ask_about_code(resolved, interactive=terminal.is_interactive() and not arguments.json)
@@ -156,6 +160,32 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
         return _refuse(failure)
     ended_by_signal = signals.received and summary.outcome in ("stopped", "aborted")
     return 128 + signals.received if ended_by_signal else 0
+
+
+def train_in_background(resolved: Resolved, argv: Sequence[str], *, as_json: bool) -> int:
+    """Hand the same command line to a process of its own, and wait until it trains; the exit code.
+
+    Raises:
+        UserError: it refused to start.
+    """
+    from tui_trainer import background
+
+    words = [word for word in argv if word not in ("--background", "--json", "--no-tui")]
+    run, model = resolved.config.run, resolved.config.model.model
+    if run.resume:
+        started = background.go_on(words, find_run(run.resume))
+    else:
+        started = background.start_new(words, output_dir=run.output_dir, name=run.name, model=model)
+    started.wait_until_begun()
+    path, pid = str(started.folder.path), started.process.pid
+    if as_json:
+        print(json.dumps({"run": path, "pid": pid}))
+        return 0
+    shown = shlex.quote(path)
+    print(f"Training in the background, process {pid}: {display(path)}")
+    print(f"  watch and steer   tui-trainer attach {display(shown)}")
+    print(f"  stop and save     tui-trainer send {display(shown)} stop")
+    return 0
 
 
 def _unless_gone(descriptor: int, say: Callable[P, None], *what: P.args, **named: P.kwargs) -> None:

@@ -47,3 +47,6 @@ class TrainingError(UserError):
 
     exit_code = 5
     kind = "training"
+
+
+BY_EXIT_CODE: dict[int, type[UserError]] = {cls.exit_code: cls for cls in UserError.__subclasses__()}

@@ -41,6 +41,7 @@ class Arguments:
     no_tui: bool
     json: bool
     ascii: bool
+    background: bool
     print_config: bool
 
 
@@ -81,6 +82,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         no_tui=found.no_tui,
         json=found.json,
         ascii=found.ascii,
+        background=found.background,
         print_config=found.print_config,
     )
 
@@ -100,6 +102,7 @@ def _unknown(word: str) -> ConfigError:
     flags = [s.flag for s in SETTINGS.values()] + [
         "--no-tui",
         "--json",
+        "--background",
         "--config",
         "--print-config",
         "--version",
@@ -122,6 +125,9 @@ def _build() -> argparse.ArgumentParser:
     front.add_argument("--no-tui", action="store_true", help="train without the screens")
     front.add_argument("--json", action="store_true", help="print the result as one JSON object")
     front.add_argument("--ascii", action="store_true", help="draw the screens without Unicode")
+    front.add_argument(
+        "--background", action="store_true", help="train in a process of its own that outlives this terminal"
+    )
     front.add_argument("-c", "--config", metavar="FILE", help="read settings from a TOML file")
     front.add_argument("--print-config", action="store_true", help="show all settings and where they came from")
     front.add_argument("-h", "--help", action="help", help="show this help")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
-from collections.abc import Callable, Collection, Iterator
-from typing import Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import BinaryIO, Protocol
 
+from tui_trainer.background import Background
 from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.errors import ConfigError, UserError
@@ -16,6 +18,8 @@ from tui_trainer.past_runs import is_running
 from tui_trainer.run_folder import Mailbox, RunFolder
 
 FOLLOW_LOOK = 0.1  # seconds between two looks at the file of another process
+EXACT_BYTES, PAST_POINTS, LINE_BYTES = 4 << 20, 5_000, 400  # of a record that is followed from its beginning
+PROGRESS = b'"kind":"progress"'
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -88,26 +92,41 @@ class LocalSession:
 class FollowedSession:
     """A run of another process, or of the past, through the files of its folder."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, background: Background | None = None) -> None:
         self.folder: RunFolder | None = folder
         self.owned = False
-        self._folder, self._closed = folder, threading.Event()
+        self._folder, self._background, self._closed = folder, background, threading.Event()
 
     def events(self) -> Iterator[Event]:
-        """What is recorded, then what comes, until the run has ended or its process is gone."""
+        """What is recorded, then what comes, until the run has ended or its process is gone.
+
+        Raises:
+            UserError: the process that was started refused to train.
+        """
+        if self._background is not None:
+            self._wait_until_begun(self._background)
+        if self._closed.is_set() or not self._folder.events.exists():
+            return
         with self._folder.events.open("rb") as file:
+            yield from _known(thinned(file))
             rest = b""
             while not self._closed.is_set():
-                alive = is_running(self._folder)  # asked before reading, so that a last line is not missed
-                chunk = rest + file.read()
-                whole, newline, rest = chunk.rpartition(b"\n")
-                for line in whole.splitlines() if newline else ():
-                    with contextlib.suppress(ValueError):
-                        if (event := from_json(line.decode("ascii"))) is not None:
-                            yield event
+                alive = self._alive()  # asked before reading, so that a last line is not missed
+                whole, newline, rest = (rest + file.read()).rpartition(b"\n")
+                yield from _known(whole.splitlines() if newline else ())
                 if not alive:
                     return
                 self._closed.wait(FOLLOW_LOOK)
+
+    def _wait_until_begun(self, background: Background) -> None:
+        while background.starting and not self._closed.is_set():
+            self._closed.wait(FOLLOW_LOOK)
+        if not background.starting and not background.begun:
+            raise background.refusal()
+
+    def _alive(self) -> bool:
+        started_here = self._background is not None and self._background.process.poll() is None
+        return started_here or is_running(self._folder)
 
     def send(self, command: Command) -> None:
         """Append it to the run's commands."""
@@ -116,6 +135,31 @@ class FollowedSession:
     def close(self) -> None:
         """Stop looking; the run is left alone."""
         self._closed.set()
+
+
+def thinned(file: BinaryIO) -> Iterator[bytes]:
+    """The whole lines of a long record of events with fewer points of its past; `file` then stands behind them.
+
+    The last `EXACT_BYTES` come whole, before them one line of progress in so many that about
+    `PAST_POINTS` are left: a day of events opens as fast as an hour.
+    """
+    past = max(0, os.fstat(file.fileno()).st_size - EXACT_BYTES)
+    every = 1 + past // (PAST_POINTS * LINE_BYTES)
+    number = 0
+    while line := file.readline():
+        if not line.endswith(b"\n"):
+            file.seek(-len(line), os.SEEK_CUR)
+            return
+        number += 1
+        if file.tell() > past or number % every == 0 or PROGRESS not in line[:40]:
+            yield line
+
+
+def _known(lines: Iterable[bytes]) -> Iterator[Event]:
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            if (event := from_json(line.decode("ascii"))) is not None:
+                yield event
 
 
 def _refuse_early(config: Config) -> None:
