@@ -10,6 +10,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -109,4 +110,7 @@ def _start(words: Sequence[str], folder: RunFolder) -> Background:
             start_new_session=True,
             env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
         )
+    threading.Thread(
+        target=process.wait, name="reaper", daemon=True
+    ).start()  # an ended child stays until it is waited for
     return Background(folder, process, recorded)

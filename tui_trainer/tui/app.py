@@ -13,9 +13,12 @@ from collections.abc import Callable, Iterable
 from textual.app import App, SystemCommand
 from textual.screen import Screen
 
+from tui_trainer.background import go_on, start_new
 from tui_trainer.commands import Abort, Stop
 from tui_trainer.config import Resolved, resolve
 from tui_trainer.errors import UserError
+from tui_trainer.events import RunEnded
+from tui_trainer.past_runs import last_event
 from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.session import FollowedSession, LocalSession, Session
 from tui_trainer.text import user_path
@@ -59,6 +62,7 @@ class TrainerApp(App[int]):
         self._train_screen = TrainScreen(self.draft)
         self._data_screen = DataScreen(self.draft)
         self._recipe_screen = RecipeScreen(self.draft)
+        self._moving = False  # the run is to go on in a process of its own
         self._noise_sent = False  # of this run: what native code writes goes to its log
         self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
@@ -127,6 +131,46 @@ class TrainerApp(App[int]):
         preferences.remember_folder(str(user_path(str(self.draft.values["data"]))))
         self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
 
+    def action_start_background(self) -> None:
+        """Train what is on the screens in a process of its own, and watch it."""
+        problem = "A run is training already; s on its screen stops it." if self.training else self.draft.problem()
+        if problem := problem or self.draft.missing():
+            self.notify(problem, severity="error", markup=False)
+            return
+        run, model = self.draft.config().run, str(self.draft.values["model"])
+        try:
+            started = start_new(self.draft.words(), output_dir=run.output_dir, name=run.name, model=model)
+        except UserError as error:
+            self.notify(str(error), severity="error", markup=False)
+            return
+        self.begin(FollowedSession(started.folder, started))
+
+    def action_detach(self) -> None:
+        """Let the run go on without these screens: one of this process moves into a process of its own."""
+        if self.trainer is None or not self.trainer.running:
+            self.notify("Nothing is training.", markup=False)
+        elif not self.training:
+            self.notify("The run goes on without these screens; open it here again, or leave.", markup=False)
+            self.switch_screen("home")
+        elif self.trainer.session.folder is None:
+            self.notify("The run is still being prepared; try again when it trains.", markup=False)
+        else:
+            self._moving = True
+            self.trainer.send(Stop())
+            self.notify("Saving the run, then it goes on in the background.", markup=False)
+
+    def _move(self) -> None:
+        """The run of this process has stopped: go on with it in the background."""
+        self._moving = False
+        assert self.trainer is not None
+        folder = self.trainer.session.folder
+        last = last_event(folder) if folder is not None else None
+        if folder is None or not isinstance(last, RunEnded) or last.outcome != "stopped":
+            return
+        started = go_on((), folder)
+        if self._leave_at == float("inf"):
+            self.begin(FollowedSession(folder, started))
+
     def begin(self, session: Session, history: RunFolder | None = None) -> None:
         """Show the training screen over a session, with the curves of the run that it goes on with."""
         if self.trainer is not None:
@@ -170,6 +214,8 @@ class TrainerApp(App[int]):
 
     def _tick(self) -> None:
         self._train_screen.tick()
+        if self._moving and not self.training:
+            self._move()
         if self.trainer is not None and not self._noise_sent and self.training and self.trainer.session.folder:
             self._noise_sent = True
             if self.is_headless is False:
@@ -206,7 +252,10 @@ class TrainerApp(App[int]):
         self.action_leave()
 
     def _leave_by(self, choice: str | None) -> None:
-        if choice and self.trainer is not None:
+        if choice == "background":
+            self.action_detach()
+            self._leave_at = time.monotonic() + 100 * GRACE if self._moving else self._leave_at
+        elif choice and self.trainer is not None:
             self.trainer.send(Abort() if choice == "abort" else Stop())
             self._leave_at = time.monotonic() + (GRACE if choice == "abort" else 100 * GRACE)
             self.notify("Finishing the step, then leaving.", markup=False)

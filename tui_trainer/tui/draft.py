@@ -99,7 +99,11 @@ class Draft:
 
     def command(self) -> str:
         """The command line that runs this without the screens."""
-        words = ["tui-trainer", "--no-tui"]
+        return shlex.join(["tui-trainer", "--no-tui", *self.words()])
+
+    def words(self) -> list[str]:
+        """The flags of what differs from the defaults."""
+        words = list[str]()
         for name, item in SETTINGS.items():
             if not self.changed(name):
                 continue
@@ -109,7 +113,7 @@ class Draft:
             else:
                 text = item.to_text(value)
                 words += [f"{item.flag}={text}"] if text.startswith("-") else [item.flag, text]
-        return shlex.join(words)
+        return words
 
     def toml(self) -> str:
         """The same as a file for `-c`.

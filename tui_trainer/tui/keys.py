@@ -69,12 +69,14 @@ SCREENS: dict[str, tuple[Key, ...]] = {
     "recipe": (
         Key("v", "command", "Command", "the command line and the TOML file for these settings"),
         Key("d", "dry_run", "Dry step", "one step to know time and memory"),
+        Key("b", "app.start_background", "Background", "start in a process of its own that outlives this terminal"),
     ),
     "train": (
         Key("space", "pause", "Pause", "pause after this step, or go on"),
         Key("s", "stop", "Stop", "finish the step, save a checkpoint, end"),
         Key("c", "checkpoint", "Checkpoint", "save a checkpoint now"),
         Key("e", "edit", "Edit", "change lr, epochs or patience while it runs"),
+        Key("d", "app.detach", "Detach", "let the run go on in the background, without these screens", show=False),
         Key("r", "resume_run", "Resume", "go on with this run after it has stopped or failed", show=False),
         Key("a", "abort", "Abort", "end now; the last checkpoint stays", show=False),
         Key("m", "metric", "Metric", "both charts, the loss alone, top-1 alone", show=False),

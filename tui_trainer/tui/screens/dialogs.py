@@ -24,6 +24,7 @@ class LeaveScreen(ModalScreen[str | None]):
     BINDINGS = [
         Binding("escape,q", "close", "Go on", tooltip="keep training"),
         Binding("s", "choose('stop')", "Stop and save"),
+        Binding("b", "choose('background')", "Background"),
         Binding("a", "choose('abort')", "Abort"),
     ]
     CHOICES = (
@@ -32,6 +33,12 @@ class LeaveScreen(ModalScreen[str | None]):
             "s",
             "Stop and save",
             "finishes this step, saves a checkpoint, leaves; resume continues exactly there",
+        ),
+        (
+            "background",
+            "b",
+            "Background",
+            "saves, leaves, trains on in a process of its own; attach shows it again",
         ),
         ("abort", "a", "Abort", "leaves now; what came after the last checkpoint is lost"),
         ("", "esc", "Go on training", "back to the screen; nothing changes"),
