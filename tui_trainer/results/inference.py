@@ -1,0 +1,66 @@
+"""What a model says of the samples of an index. Letters: N samples in a batch, C outputs.
+
+Files are decoded in threads: OpenCV and torch's resampling let go of the interpreter, and no process
+has to be started, so that it works the same behind the screens.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tui_trainer.data.datasets import ImageDataset, Sample
+from tui_trainer.data.sources import Index
+from tui_trainer.results.trained import Trained
+
+BATCH_SIZE = 64
+AHEAD = 2  # batches that are decoded while the model works on one
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answered:
+    """A batch: `members` (N,) of the index that could be read, `outputs` (N, C), and those that could not."""
+
+    members: npt.NDArray[np.int64]
+    outputs: Tensor
+    bad: tuple[tuple[int, str], ...]
+
+
+def answers(
+    trained: Trained, index: Index, members: Sequence[int] | npt.NDArray[np.int64], batch_size: int = BATCH_SIZE
+) -> Iterator[Answered]:
+    """The model's outputs for these samples, in their order, a batch at a time."""
+    dataset = ImageDataset(index, trained.preprocessing.spec)
+    for numbers, samples in decoded(dataset, members, batch_size):
+        good = [(number, s.image) for number, s in zip(numbers, samples, strict=True) if s.image is not None]
+        bad = tuple((number, s.reason) for number, s in zip(numbers, samples, strict=True) if s.image is None)
+        outputs = trained.outputs(torch.stack([image for _, image in good])) if good else torch.empty(0, 0)
+        yield Answered(members=np.array([number for number, _ in good], np.int64), outputs=outputs, bad=bad)
+
+
+def decoded(
+    dataset: ImageDataset, members: Iterable[int], batch_size: int = BATCH_SIZE
+) -> Iterator[tuple[list[int], list[Sample]]]:
+    """Samples as validation sees them, in order, with their numbers."""
+    numbers = iter(members)
+    waiting: deque[tuple[list[int], list[Future[Sample]]]] = deque()
+    pool = ThreadPoolExecutor(max(1, os.cpu_count() or 1), thread_name_prefix="decode")
+    try:
+        while True:
+            while len(waiting) <= AHEAD and (batch := [int(n) for n in itertools.islice(numbers, batch_size)]):
+                waiting.append((batch, [pool.submit(dataset.__getitem__, (0, number)) for number in batch]))
+            if not waiting:
+                return
+            batch, futures = waiting.popleft()
+            yield batch, [future.result() for future in futures]
+    finally:
+        pool.shutdown(cancel_futures=True)

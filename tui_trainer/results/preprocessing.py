@@ -1,0 +1,50 @@
+"""How an image becomes the model's input, as a weight file says it: the way of validation, and no other."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from tui_trainer.data.datasets import Spec
+from tui_trainer.data.transforms import Normalize
+
+RESIZES = ("squash", "crop", "pad")
+LARGEST_SIDE = 4096
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preprocessing:
+    """Decode and resize as `spec` says, then (x / 255 - mean) / std for each channel."""
+
+    spec: Spec
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def normalize(self, device: torch.device) -> Normalize:
+        """What takes (N, S, S, C) uint8 to the model's (N, C, S, S) float32."""
+        return Normalize(self.mean, self.std, device)
+
+
+def validation_preprocessing(metadata: Mapping[str, str]) -> Preprocessing:
+    """What validation did with each image, from the metadata of its weights.
+
+    Raises:
+        ValueError: it is not there, or makes no sense.
+    """
+    try:
+        said: Any = json.loads(metadata["preprocessing"])
+        size, channels, resize = said["image_size"], said["channels"], said["resize"]
+        mean, std = (tuple(float(number) for number in said[name]) for name in ("mean", "std"))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"no {error}") from None
+    if type(size) is not int or not 1 <= size <= LARGEST_SIDE or channels not in (1, 3) or resize not in RESIZES:
+        raise ValueError(f"image_size {size}, channels {channels}, resize {resize}")
+    sensible = all(map(math.isfinite, (*mean, *std))) and all(value > 0 for value in std)
+    if not sensible or len(mean) != channels or len(std) != channels:
+        raise ValueError(f"mean {mean}, std {std}")
+    return Preprocessing(spec=Spec(image_size=size, channels=channels, resize=resize), mean=mean, std=std)

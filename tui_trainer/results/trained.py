@@ -1,0 +1,146 @@
+"""A trained model from its weight file alone: no dataset, no configuration, wherever the run folder lies now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tui_trainer.errors import ConfigError, WeightsError
+from tui_trainer.models import catalog
+from tui_trainer.results.preprocessing import Preprocessing, validation_preprocessing
+from tui_trainer.run_folder import RunFolder, find_run
+from tui_trainer.text import display, user_path
+
+WEIGHTS = ("best", "final")
+CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression", "multilabel")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A model in eval with all that a prediction needs. `folder`: its run, if the weights lie in one."""
+
+    path: Path
+    folder: RunFolder | None
+    name: str
+    task: str
+    classes: tuple[str, ...]
+    target_names: tuple[str, ...]
+    preprocessing: Preprocessing
+    model: nn.Module
+    device: torch.device
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.model.requires_grad_(requires_grad=False).eval()
+
+    @property
+    def epoch(self) -> str:
+        """How many epochs it was trained for, as its file says."""
+        return self.metadata.get("epoch", "")
+
+    @torch.inference_mode()
+    def outputs(self, images: Tensor) -> Tensor:
+        """(N, S, S, C) uint8 to the model's own outputs (N, C) float32, on the CPU.
+
+        Raises:
+            WeightsError: one of them is not a finite number.
+        """
+        normalize = self.preprocessing.normalize(self.device)
+        outputs: Tensor = self.model(normalize(images.to(self.device))).float().cpu()
+        if not torch.isfinite(outputs).all():
+            raise WeightsError(f"{display(self.path)} gives NaN or infinite outputs: test other weights of the run.")
+        return outputs
+
+
+def weight_file(run: str, weights: str = "") -> tuple[Path, RunFolder | None]:
+    """The file that a person means by a run's folder or name, or by a file; `weights` is best, final, or either.
+
+    Raises:
+        WeightsError: there is none.
+        ConfigError: there is no such run.
+    """
+    path = user_path(run)
+    if path.is_file():
+        if weights:
+            raise ConfigError(f"{display(path)} is a weight file already: leave out --weights.")
+        inside = RunFolder(path.parent.parent)
+        return path, inside if path.parent.name == "checkpoints" and inside.holds_a_run() else None
+    folder = find_run(run)
+    for name in (weights,) if weights else WEIGHTS:
+        if (file := folder.checkpoints / f"{name}.safetensors").is_file():
+            return file, folder
+    asked = f"{weights} weights" if weights else "weights"
+    raise WeightsError(f"{display(folder.path)} has no {asked} yet: they are written when an epoch is validated.")
+
+
+def load_trained(run: str, weights: str = "", device: str = "cpu") -> Trained:
+    """The model of a run or of a weight file, ready to predict.
+
+    Raises:
+        WeightsError: the file is damaged, or was not written by this program.
+        ConfigError: there is no such run, or this machine has no such device.
+    """
+    path, folder = weight_file(run, weights)
+    metadata, tensors = _read(path)
+    if metadata.get("format") != "tui-trainer":
+        raise WeightsError(f"{display(path)} was not written by tui-trainer: it does not say how to prepare an image.")
+    try:
+        preprocessing = validation_preprocessing(metadata)
+        classes, target_names = (_texts(metadata.get(key, "[]")) for key in ("classes", "target_names"))
+        model = _model(metadata["model"], len(classes) or len(target_names), preprocessing)
+        model.load_state_dict(tensors)
+    except (ValueError, KeyError, RuntimeError) as error:
+        raise WeightsError(f"{display(path)} does not describe its model ({display(error, 120)}).") from None
+    return Trained(
+        path=path,
+        folder=folder,
+        name=metadata["model"],
+        task=metadata.get("task", CLASSIFICATION),
+        classes=classes,
+        target_names=target_names,
+        preprocessing=preprocessing,
+        model=model.to(_device(device)),
+        device=_device(device),
+        metadata=metadata,
+    )
+
+
+def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            return dict(file.metadata() or {}), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, UnicodeError) as error:
+        raise WeightsError(f"{display(path)} is no whole safetensors file ({display(error, 100)}).") from None
+
+
+def _texts(text: str) -> tuple[str, ...]:
+    said: Any = json.loads(text)
+    if not isinstance(said, list) or not all(isinstance(name, str) for name in said):
+        raise ValueError("a list of names is no list of texts")
+    return tuple(said)
+
+
+def _model(name: str, outputs: int, preprocessing: Preprocessing) -> nn.Module:
+    """The model with numbers to be replaced; torch's generator is left as it was."""
+    if not outputs:
+        raise ValueError("no classes")
+    spec = preprocessing.spec
+    with torch.random.fork_rng(devices=[]):
+        return catalog.build(name, num_classes=outputs, channels=spec.channels, image_size=spec.image_size)
+
+
+def _device(name: str) -> torch.device:
+    try:
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError):
+        raise ConfigError(f"device = {display(name, 40)}: there is none here; use auto or cpu.") from None
+    return device
