@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.datasets import ImageDataset, Sample
-from tui_trainer.data.sources import Index
+from tui_trainer.data.index import Index
 from tui_trainer.results.trained import Trained
 
 BATCH_SIZE = 64

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tui_trainer.config import build, read_toml
 from tui_trainer.data import batches
-from tui_trainer.data.sources import PARTS, Index
+from tui_trainer.data.index import PARTS, Index
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.results.inference import answers
 from tui_trainer.results.outcomes import JUDGES, Classified, Labelled, Outcomes, Regressed
