@@ -15,7 +15,7 @@ from tests.conftest import Told
 from tui_trainer.config import build
 from tui_trainer.errors import ConfigError, WeightsError
 from tui_trainer.models.lenet import LeNet
-from tui_trainer.start_weights import BACKBONE, LOADED, frozen_names, go_on_from, start_from
+from tui_trainer.start_weights import BACKBONE, LOADED, frozen_names, start_from
 
 Cli = Callable[..., Told]
 CLASSES = tuple("0123456789")
@@ -74,9 +74,6 @@ def test_freeze_takes_names_what_was_loaded_and_the_backbone() -> None:
         frozen_names(model, ("cov1",), ())
     with pytest.raises(ConfigError, match="nothing would be trained"):
         frozen_names(model, ("conv*", "fc*"), ())
-    go_on_from(model, ("conv1",))
-    assert [p.requires_grad for p in model.conv1.parameters()] == [False, False]
-    assert all(p.requires_grad for p in model.fc1.parameters())
 
 
 def test_frozen_layers_are_bit_identical_after_training_batch_norm_included(
@@ -127,3 +124,20 @@ def test_what_is_no_weight_file_is_refused_before_anything_is_written(
     assert told.code == 4
     assert words in told.sentence
     assert not (tmp_path / "out").exists()
+
+
+def test_layers_frozen_for_the_first_epochs_then_train_and_resume_across_the_thaw(
+    run_cli: Cli, digits60: Path, tmp_path: Path
+) -> None:
+    frozen = ["--model", "resnet18", "--image-size", "32", "--freeze", "conv1,bn1,layer1", "--freeze-epochs", "1"]
+    ends = ["--epochs", "3", "--keep-checkpoints", "9"]
+    run_cli(str(digits60), "--no-tui", *frozen, *ends, "--epochs", "1", "--output-dir", str(tmp_path / "cut"))
+    run_cli("--no-tui", "--resume", str(tmp_path / "cut"), "--epochs", "3")
+    told = run_cli(str(digits60), "--no-tui", *frozen, *ends, "--output-dir", str(tmp_path / "whole"))
+    assert "freeze = none (frozen for 1 epoch(s), now all layers train)" in told.err
+    cut, whole = (load_file(tmp_path / run / "checkpoints" / "final.safetensors") for run in ("cut", "whole"))
+    assert whole["bn1.running_mean"].any()
+    assert whole["bn1.num_batches_tracked"] < whole["layer2.0.bn1.num_batches_tracked"]
+    assert all(torch.equal(cut[name], whole[name]) for name in whole)
+    events = (tmp_path / "cut" / "events.jsonl").read_text("ascii")
+    assert events.count("now all layers train") == 1

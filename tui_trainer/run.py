@@ -24,6 +24,7 @@ from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, Index, write_split
 from tui_trainer.data.transforms import Normalize
 from tui_trainer.engine.checkpoint import sweep, write_whole
+from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.losses import build_loss, class_weights
@@ -36,7 +37,7 @@ from tui_trainer.models import catalog
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
-from tui_trainer.start_weights import IMAGENET, Started, go_on_from, start_from
+from tui_trainer.start_weights import IMAGENET, Started, start_from
 from tui_trainer.text import display, user_path
 
 NO_MEMORY = re.compile("not enough memory|can't allocate memory")  # what torch says of the CPU's
@@ -148,7 +149,9 @@ def prepare(
     model = _model(choices.config, data)
     choose_threads(choices, model)
     start = (
-        go_on_from(model, saved.state["frozen"]) if saved else start_from(model, choices.config, index.classes, tell)
+        Started(frozen=tuple(saved.state["frozen"]))
+        if saved
+        else start_from(model, choices.config, index.classes, tell)
     )
     job = _job(choices.config, data, model.to(device), start)
     news = [*choices.events(), *start.news, *(Warned(topic="data", message=text) for text in index.warnings)]
@@ -212,9 +215,10 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         images = normalize(batch.inputs.to(device, non_blocking=True))
         return images, batch.targets.to(device, non_blocking=True)
 
+    frozen = Frozen([model.get_submodule(name) for name in start.frozen], config.model.freeze_epochs)
     optimizer = build_optimizer(
         recipe.optimizer,
-        [parameter for parameter in model.parameters() if parameter.requires_grad],
+        frozen.ever_trained(list(model.parameters())),
         lr=recipe.lr,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
@@ -243,7 +247,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         log_every=config.run.log_every,
         keep_checkpoints=config.run.keep_checkpoints,
         model_name=config.model.model,
-        frozen=tuple(model.get_submodule(name) for name in start.frozen),
+        frozen=frozen,
         weights_metadata=describe(config, index.classes),
         checkpoint_extra={
             "fingerprint": index.fingerprint(),

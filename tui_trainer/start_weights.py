@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -104,8 +104,7 @@ def start_from(model: nn.Module, config: Config, classes: tuple[str, ...], tell:
         worries = [reason] if report.verdict.colour == "red" else []
         news += [Warned(topic="weights", message=display(text, 400)) for text in (*worries, *report.notes, *done.notes)]
         plan = _plan(file, report)
-    frozen = frozen_names(model, settings.freeze, loaded)
-    return Started(news=tuple(news), plan=plan, frozen=go_on_from(model, frozen).frozen)
+    return Started(news=tuple(news), plan=plan, frozen=frozen_names(model, settings.freeze, loaded))
 
 
 def _plan(file: WeightFile, report: MatchReport) -> str:
@@ -117,31 +116,30 @@ def _plan(file: WeightFile, report: MatchReport) -> str:
     return json.dumps(plan, indent=1, default=str)
 
 
-def go_on_from(model: nn.Module, frozen: Sequence[str]) -> Started:
-    """A run that is resumed has its weights already; what was frozen stays so."""
-    for path in frozen:
-        model.get_submodule(path).requires_grad_(False)
-    return Started(frozen=tuple(frozen))
-
-
 def frozen_names(model: nn.Module, patterns: tuple[str, ...], loaded: tuple[str, ...]) -> tuple[str, ...]:
-    """The modules whose own parameters get no gradient; kept in eval, their BatchNorm statistics stand still.
+    """The modules that stand still, with their own parameters and statistics.
 
     Raises:
         ConfigError: a pattern names no layer, or all layers are taken.
     """
-    owners = [path for path, module in model.named_modules() if any(True for _ in module.parameters(recurse=False))]
+    owners = [path for path, module in model.named_modules() if _has_own(module.named_parameters(recurse=False))]
     if not patterns or not owners:
         return ()
+    still = {path for path, module in model.named_modules() if _has_own(module.named_buffers(recurse=False))}
     names = Selection([pattern for pattern in patterns if pattern not in (LOADED, BACKBONE)])
     head = owners[-1]
     frozen = [
         path
-        for path in owners
-        if names.matches(path) or (LOADED in patterns and path in loaded) or (BACKBONE in patterns and path != head)
+        for path, _ in model.named_modules()
+        if (path in owners or path in still)
+        and (names.matches(path) or (LOADED in patterns and path in loaded) or (BACKBONE in patterns and path != head))
     ]
     if names.unused:
         raise ConfigError(f"freeze = {display(', '.join(names.unused))}: the model has no layer of this name.")
-    if len(frozen) == len(owners):
+    if set(owners) <= set(frozen):
         raise ConfigError("freeze takes every layer: nothing would be trained.")
     return tuple(frozen)
+
+
+def _has_own(named: Iterable[object]) -> bool:
+    return any(True for _ in named)

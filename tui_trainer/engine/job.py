@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from tui_trainer.commands import Command
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.ema import Ema
+from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.metrics import Classification, Measure, Sums
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
@@ -125,7 +126,7 @@ class Job:
     keep_checkpoints: int = 2
     checkpoints: Path | None = None
     model_name: str = ""
-    frozen: tuple[nn.Module, ...] = ()
+    frozen: Frozen = field(default_factory=Frozen)
     weights_metadata: Mapping[str, str] = field(default_factory=dict)
     checkpoint_extra: Mapping[str, Any] = field(default_factory=dict)
     state: State = field(default_factory=State)
@@ -164,8 +165,7 @@ class Job:
     def in_training_mode(self) -> None:
         """The network as it trains."""
         self.model.train()
-        for module in self.frozen:
-            module.eval()  # without gradients alone, BatchNorm statistics would still move
+        self.frozen.apply(self.state.epoch)
 
     def groups(self) -> Iterator[list[Batch]]:
         """What is left of this epoch, the batches of one step at a time, in training mode."""

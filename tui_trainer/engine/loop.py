@@ -39,6 +39,7 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
     commands = commands or NoCommands()
     yield started(job)
     while job.goes_on:
+        yield from thawed(job)
         for group in job.groups():
             yield from (Warned(topic="data", message=text) for batch in group for text in batch.warnings)
             if not any(len(batch.targets) for batch in group):
@@ -56,6 +57,13 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
             if not job.ending:
                 yield from end_epoch(job, train_metrics | val_metrics)
     yield from end(job)
+
+
+def thawed(job: Job) -> Iterator[Event]:
+    """Say that frozen layers train from this epoch on."""
+    if job.state.batch == 0 and job.frozen.thaws(job.state.epoch):
+        reason = f"frozen for {job.state.epoch} epoch(s), now all layers train"
+        yield SettingChanged(step=job.state.step, name="freeze", value="none", reason=reason)
 
 
 def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, float]]:
