@@ -248,7 +248,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         keep_checkpoints=config.run.keep_checkpoints,
         model_name=config.model.model,
         frozen=frozen,
-        weights_metadata=describe(config, index.classes),
+        weights_metadata=describe(config, data),
         checkpoint_extra={
             "fingerprint": index.fingerprint(),
             "config": {name: list(v) if isinstance(v, tuple) else v for name, v in repeatable(config).values().items()},
@@ -266,21 +266,30 @@ def _loss(config: Config, index: Index) -> nn.Module:
     return build_loss(recipe.loss, task=index.task, label_smoothing=recipe.label_smoothing, class_weights=weights)
 
 
-def describe(config: Config, classes: tuple[str, ...]) -> dict[str, str]:
+def describe(config: Config, data: Data) -> dict[str, str]:
     """What stands in a weight file beside the tensors: all that a prediction needs."""
-    data = config.data
+    index, spec = data.index, data.spec
     preprocessing = {
-        "image_size": data.image_size,
-        "channels": data.channels,
-        "resize": data.resize,
+        "image_size": spec.image_size,
+        "channels": spec.channels,
+        "resize": spec.resize,
         "mean": list(data.mean),
         "std": list(data.std),
     }
+    targets = {
+        "names": list(index.target_names),
+        "unit": index.unit,
+        "mean": list(data.target_mean),
+        "std": list(data.target_std),
+    }
     return {
         "format": "tui-trainer",
+        "task": index.task,
         "model": config.model.model,
-        "classes": json.dumps(list(classes)),
+        "model_args": json.dumps(list(config.model.model_args)),
+        "classes": json.dumps(list(index.classes)),
         "preprocessing": json.dumps(preprocessing),
+        **({"targets": json.dumps(targets)} if index.target_names else {}),
     }
 
 

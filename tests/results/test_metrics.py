@@ -33,7 +33,7 @@ def answered(draw: st.DrawFn) -> tuple[Any, Any]:
 
 
 @given(answered())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=70, deadline=None)
 def test_classification_equals_scikit_learn(case: tuple[Any, Any]) -> None:
     outputs, true = case
     classes = outputs.shape[1]

@@ -30,6 +30,49 @@ class Preprocessing:
         return Normalize(self.mean, self.std, device)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Targets:
+    """The K numbers that a regression predicts; the model itself puts out (number - mean) / std."""
+
+    names: tuple[str, ...] = ()
+    unit: str = ""
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+def targets_of(metadata: Mapping[str, str]) -> Targets:
+    """What the outputs stand for, where they are numbers; empty for a classifier.
+
+    Raises:
+        ValueError: it makes no sense.
+    """
+    if "targets" not in metadata:
+        return Targets()
+    try:
+        said: Any = json.loads(metadata["targets"])
+        names = texts(json.dumps(said["names"]))
+        mean, std = (tuple(float(number) for number in said[name]) for name in ("mean", "std"))
+        unit = str(said["unit"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"targets: no {error}") from None
+    mean, std = mean or (0.0,) * len(names), std or (1.0,) * len(names)
+    if not len(names) == len(mean) == len(std) or not all(map(math.isfinite, (*mean, *std))):
+        raise ValueError(f"targets: mean {mean}, std {std}")
+    return Targets(names=names, unit=unit, mean=mean, std=std)
+
+
+def texts(text: str) -> tuple[str, ...]:
+    """A JSON list of texts.
+
+    Raises:
+        ValueError: it is none.
+    """
+    said: Any = json.loads(text)
+    if not isinstance(said, list) or not all(isinstance(name, str) for name in said):
+        raise ValueError("a list of names is no list of texts")
+    return tuple(said)
+
+
 def validation_preprocessing(metadata: Mapping[str, str]) -> Preprocessing:
     """What validation did with each image, from the metadata of its weights.
 

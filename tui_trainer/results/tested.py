@@ -165,7 +165,7 @@ def run_test(trained: Trained, data: str = "", part: str = "", tell: Told = lamb
         raise DataError(f"None of the {len(members)} samples can be read: there is nothing to test.")
     read = np.concatenate(seen)
     judge = JUDGES[trained.task]
-    outcomes = judge(np.concatenate(outputs), index.targets[read], trained.classes or trained.target_names)
+    outcomes = judge(np.concatenate(outputs), index.targets[read], trained.names)
     return Tested(
         trained=trained, index=index, part=chosen, members=read, outcomes=outcomes, bad=tuple(bad), notes=notes
     )

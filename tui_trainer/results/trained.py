@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from tui_trainer.data.index import CLASSIFICATION, REGRESSION, TASKS
 from tui_trainer.errors import ConfigError, WeightsError
 from tui_trainer.models import catalog
-from tui_trainer.results.preprocessing import Preprocessing, validation_preprocessing
+from tui_trainer.results.preprocessing import Preprocessing, Targets, targets_of, texts, validation_preprocessing
 from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.text import display, user_path
 
 WEIGHTS = ("best", "final")
-CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression", "multilabel")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +28,7 @@ class Trained:
     name: str
     task: str
     classes: tuple[str, ...]
-    target_names: tuple[str, ...]
+    targets: Targets
     preprocessing: Preprocessing
     model: nn.Module
     device: torch.device
@@ -44,9 +42,14 @@ class Trained:
         """How many epochs it was trained for, as its file says."""
         return self.metadata.get("epoch", "")
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each output stands for."""
+        return self.classes or self.targets.names
+
     @torch.inference_mode()
     def outputs(self, images: Tensor) -> Tensor:
-        """(N, S, S, C) uint8 to the model's own outputs (N, C) float32, on the CPU.
+        """(N, S, S, C) uint8 to (N, C) float32 on the CPU: the model's outputs, or numbers in their own unit.
 
         Raises:
             WeightsError: one of them is not a finite number.
@@ -55,7 +58,9 @@ class Trained:
         outputs: Tensor = self.model(normalize(images.to(self.device))).float().cpu()
         if not torch.isfinite(outputs).all():
             raise WeightsError(f"{display(self.path)} gives NaN or infinite outputs: test other weights of the run.")
-        return outputs
+        if self.task != REGRESSION:
+            return outputs
+        return outputs * torch.tensor(self.targets.std) + torch.tensor(self.targets.mean)
 
 
 def weight_file(run: str, weights: str = "") -> tuple[Path, RunFolder | None]:
@@ -79,8 +84,8 @@ def weight_file(run: str, weights: str = "") -> tuple[Path, RunFolder | None]:
     raise WeightsError(f"{display(folder.path)} has no {asked} yet: they are written when an epoch is validated.")
 
 
-def load_trained(run: str, weights: str = "", device: str = "cpu") -> Trained:
-    """The model of a run or of a weight file, ready to predict.
+def load_trained(run: str, weights: str = "", device: str = "cpu", *, trusted: bool = False) -> Trained:
+    """The model of a run or of a weight file, ready to predict; `trusted`: code that it names may run.
 
     Raises:
         WeightsError: the file is damaged, or was not written by this program.
@@ -91,9 +96,9 @@ def load_trained(run: str, weights: str = "", device: str = "cpu") -> Trained:
     if metadata.get("format") != "tui-trainer":
         raise WeightsError(f"{display(path)} was not written by tui-trainer: it does not say how to prepare an image.")
     try:
-        preprocessing = validation_preprocessing(metadata)
-        classes, target_names = (_texts(metadata.get(key, "[]")) for key in ("classes", "target_names"))
-        model = _model(metadata["model"], len(classes) or len(target_names), preprocessing)
+        preprocessing, targets = validation_preprocessing(metadata), targets_of(metadata)
+        task, classes = _task(metadata), texts(metadata.get("classes", "[]"))
+        model = _model(metadata, len(targets.names) if task == REGRESSION else len(classes), preprocessing, trusted)
         model.load_state_dict(tensors)
     except (ValueError, KeyError, RuntimeError) as error:
         raise WeightsError(f"{display(path)} does not describe its model ({display(error, 120)}).") from None
@@ -101,9 +106,9 @@ def load_trained(run: str, weights: str = "", device: str = "cpu") -> Trained:
         path=path,
         folder=folder,
         name=metadata["model"],
-        task=metadata.get("task", CLASSIFICATION),
+        task=task,
         classes=classes,
-        target_names=target_names,
+        targets=targets,
         preprocessing=preprocessing,
         model=model.to(_device(device)),
         device=_device(device),
@@ -121,20 +126,27 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
         raise WeightsError(f"{display(path)} is no whole safetensors file ({display(error, 100)}).") from None
 
 
-def _texts(text: str) -> tuple[str, ...]:
-    said: Any = json.loads(text)
-    if not isinstance(said, list) or not all(isinstance(name, str) for name in said):
-        raise ValueError("a list of names is no list of texts")
-    return tuple(said)
+def _task(metadata: Mapping[str, str]) -> str:
+    task = metadata.get("task", CLASSIFICATION)
+    if task not in TASKS:
+        raise ValueError(f"task {task}")
+    return task
 
 
-def _model(name: str, outputs: int, preprocessing: Preprocessing) -> nn.Module:
+def _model(metadata: Mapping[str, str], outputs: int, preprocessing: Preprocessing, trusted: bool) -> nn.Module:
     """The model with numbers to be replaced; torch's generator is left as it was."""
     if not outputs:
         raise ValueError("no classes")
     spec = preprocessing.spec
     with torch.random.fork_rng(devices=[]):
-        return catalog.build(name, num_classes=outputs, channels=spec.channels, image_size=spec.image_size)
+        return catalog.build(
+            metadata["model"],
+            num_classes=outputs,
+            channels=spec.channels,
+            image_size=spec.image_size,
+            args=texts(metadata.get("model_args", "[]")),
+            trusted=trusted,
+        )
 
 
 def _device(name: str) -> torch.device:
