@@ -131,7 +131,7 @@ def _header(path: bytes) -> tuple[int, int, str] | str:
         except decode.BadImageError as error:
             return str(error)
         return width, height, "other"
-    return TOO_LARGE if width * height > decode.MAX_PIXELS else (width, height, MODES.get(mode, mode))
+    return TOO_LARGE if width * height > decode.MEGAPIXELS * 1e6 else (width, height, MODES.get(mode, mode))
 
 
 def _regular(path: bytes) -> BinaryIO:
