@@ -19,7 +19,13 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
     values.pop("std", None)
     if mean := values.get("mean"):
         values["std"] = (0.25,) * len(mean)
-    for name in ("class_weights", "adapters", "trust_code"):  # words of a list; for the command line alone
+    for name in (
+        "class_weights",
+        "adapters",
+        "trust_code",
+        "checkpoint_every",
+        "keep_every",
+    ):  # words of a list; for the command line alone
         values.pop(name, None)
     if not values.get("freeze"):
         values.pop("freeze_epochs", None)

@@ -11,7 +11,7 @@ from safetensors import safe_open
 from tui_trainer import run
 from tui_trainer.config import Config, read_toml
 from tui_trainer.errors import ConfigError, DataError, TrainingError, WeightsError
-from tui_trainer.events import Event, RunEnded, SettingChanged
+from tui_trainer.events import Event, RunEnded, SettingChanged, Warned
 from tui_trainer.run import in_words, prepare, repeatable
 from tui_trainer.run_folder import Mailbox, RunFolder
 
@@ -229,18 +229,22 @@ def test_two_processes_cannot_train_in_one_folder(digits60: Path, tmp_path: Path
     prepare(config_for(digits60, tmp_path / "other")).lock.release()
 
 
-def test_a_full_disk_ends_the_run_in_words(digits60: Path, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_is_told_and_the_run_goes_on_to_an_end_in_words(digits60: Path, tmp_path: Path) -> None:
     made = prepare(config_for(digits60, tmp_path / "run"))
     events: list[Event] = []
 
-    def until_the_first_epoch_ends() -> None:
+    def train_without_the_folder() -> None:
         for event in made.events(Mailbox()):
             events.append(event)
-            if event.kind == "evaluated":
+            if event.kind == "evaluated" and made.folder.checkpoints.exists():
                 made.folder.checkpoints.rename(tmp_path / "away")
 
     with pytest.raises(TrainingError, match=r"Cannot write .*checkpoints.*--resume goes on once that is mended"):
-        until_the_first_epoch_ends()
+        train_without_the_folder()
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert len(told) == 1
+    assert "There is no checkpoint yet; training goes on, and saving is tried again." in told[0]
+    assert kinds(events).count("evaluated") == 2
     assert isinstance(events[-1], RunEnded)
     assert (events[-1].outcome, events[-1].error) == ("failed", "training")
     assert list(made.folder.read_events())[-1] == events[-1]

@@ -128,7 +128,7 @@ def test_a_disk_that_is_full_is_a_failure_in_words(start: Start, digits60: Path,
     """Files may grow to 100 KB: the configuration fits, a checkpoint does not."""
     folder = RunFolder(tmp_path / "run")
     process = start(
-        *ENDLESS, digits60, "--output-dir", folder.path,
+        *ENDLESS, "--epochs", "3", digits60, "--output-dir", folder.path,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )  # fmt: skip
     told = process.end()

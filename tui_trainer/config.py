@@ -18,6 +18,7 @@ from typing import Any
 
 from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError
+from tui_trainer.every import parse_every
 from tui_trainer.metric_names import MONITORS
 from tui_trainer.settings import AUTO, Setting, Value, setting, settings_of
 from tui_trainer.text import display
@@ -137,8 +138,20 @@ class RunConfig:
         unit="steps",
         ge=1,
     )
+    checkpoint_every: str = setting(
+        "auto",
+        "Save every 2 (epochs) or 500steps; auto: each epoch, or rarer if that took over 2 % of the time.",
+        metavar="N",
+    )
     keep_checkpoints: int = setting(2, "Newest checkpoints that are kept.", ge=1)
+    keep_every: str = setting("", "Also keep for good the checkpoint of every 10 (epochs) or 5000steps.", metavar="N")
     trust_code: bool = setting(False, "Run Python named by model or data that lies outside the current folder.")
+
+    def __post_init__(self) -> None:
+        if self.checkpoint_every.lower() != AUTO:
+            parse_every(self.checkpoint_every, "checkpoint_every")
+        if self.keep_every:
+            parse_every(self.keep_every, "keep_every")
 
 
 TABLES: dict[str, type] = {

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 from tui_trainer import config as configuration
 from tui_trainer import run_folder, user_code
 from tui_trainer.auto import Choices, choose_images, choose_rest, choose_task, choose_threads, device_of, set_up_torch
-from tui_trainer.config import Config
+from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, start_forkserver
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, Index, write_split
 from tui_trainer.data.transforms import Normalize
-from tui_trainer.engine.checkpoint import sweep, write_whole
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Batch, Commands, Job
+from tui_trainer.engine.keeping import Keeping, leave_a_good_end
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.losses import build_loss, class_weights
 from tui_trainer.engine.metrics import build_measure
@@ -33,12 +33,15 @@ from tui_trainer.engine.optim import build_optimizer
 from tui_trainer.engine.schedule import Schedule
 from tui_trainer.errors import ConfigError, TrainingError, UserError
 from tui_trainer.events import Event, RunEnded, Warned
+from tui_trainer.every import parse_every
 from tui_trainer.models import catalog
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
+from tui_trainer.settings import AUTO
 from tui_trainer.start_weights import IMAGENET, Started, start_from
 from tui_trainer.text import display, user_path
+from tui_trainer.whole_file import sweep, write_whole
 
 NO_MEMORY = re.compile("not enough memory|can't allocate memory")  # what torch says of the CPU's
 
@@ -80,6 +83,7 @@ class Run:
             yield from train(self.job, commands)
         except Exception as error:
             failure = in_words(error, self.config)
+            leave_a_good_end(self.job)
             yield RunEnded(
                 outcome="failed",
                 message=display(failure or f"{type(error).__name__}: {error}", 500),
@@ -245,7 +249,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         unit=index.unit,
         measure=build_measure(index.task, len(index.classes), data.target_std),
         log_every=config.run.log_every,
-        keep_checkpoints=config.run.keep_checkpoints,
+        keeping=_keeping(config.run),
         model_name=config.model.model,
         frozen=frozen,
         weights_metadata=describe(config, data),
@@ -256,6 +260,15 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
             "torch": str(torch.__version__),
             "threads": torch.get_num_threads(),
         },
+    )
+
+
+def _keeping(run: RunConfig) -> Keeping:
+    auto = run.checkpoint_every.lower() == AUTO
+    return Keeping(
+        keep=run.keep_checkpoints,
+        every=None if auto else parse_every(run.checkpoint_every, "checkpoint_every"),
+        keep_every=parse_every(run.keep_every, "keep_every") if run.keep_every else None,
     )
 
 

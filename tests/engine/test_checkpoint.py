@@ -1,14 +1,19 @@
+import contextlib
 import hashlib
 import json
 import os
+import resource
 import stat
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import pytest
 import torch
 from safetensors import safe_open
 
+from tui_trainer import whole_file
 from tui_trainer.engine import checkpoint
 from tui_trainer.errors import WeightsError
 
@@ -168,21 +173,77 @@ def test_a_file_that_runs_code_is_damaged_and_runs_nothing(tmp_path: Path) -> No
 def test_a_process_killed_between_data_and_manifest_has_saved_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Killed(BaseException):
-        pass
-
-    write = checkpoint.write_whole
-
-    def until_manifest(path: Path, data: bytes) -> None:
-        if path.suffix == ".json":
-            raise Killed
-        write(path, data)
-
     saved(tmp_path, 1)
-    monkeypatch.setattr(checkpoint, "write_whole", until_manifest)
+    monkeypatch.setattr(checkpoint, "replacing", killed_before("step-2.json"))
     with pytest.raises(Killed):
         checkpoint.save(tmp_path, 2, state(2), 1)
     assert load(tmp_path) == (1, [])
+    monkeypatch.undo()
+    saved(tmp_path, 3, keep=1)
+    assert names(tmp_path) == {"step-3.pt", "step-3.json"}, "what the killed process left is removed"
+
+
+class Killed(BaseException):
+    """The process is gone: nothing is caught, nothing is put right."""
+
+
+def killed_before(name: str) -> Any:
+    """`replacing`, in which the process is killed when it is about to rename this file."""
+
+    @contextlib.contextmanager
+    def replacing(path: Path) -> Iterator[BinaryIO]:
+        with whole_file.replacing(path) as file:
+            yield file
+            if path.name == name:
+                raise Killed
+
+    return replacing
+
+
+@pytest.mark.parametrize("name", ["step-5.pt", "step-5.json"])
+def test_saving_a_step_again_is_safe_at_any_instant_although_it_is_the_only_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    saved(tmp_path, 5)
+    monkeypatch.setattr(checkpoint, "replacing", killed_before(name))
+    with pytest.raises(Killed):
+        checkpoint.save(tmp_path, 5, {**state(5), "again": 1}, 1)
+    assert load(tmp_path) == (5, [])
+    monkeypatch.undo()
+    checkpoint.save(tmp_path, 5, {**state(5), "again": 2}, 1)
+    assert checkpoint.load_newest(tmp_path, lambda text: None)["again"] == 2
+    assert "or" not in json.loads((tmp_path / "step-5.json").read_bytes())
+
+
+def test_what_is_kept_for_good_is_not_counted_and_not_removed(tmp_path: Path) -> None:
+    for step in range(1, 9):
+        checkpoint.save(tmp_path, step, state(step), 2, forever=step % 3 == 0)
+    assert names(tmp_path) == {f"step-{step}.{end}" for step in (3, 6, 7, 8) for end in ("pt", "json")}
+
+
+def test_a_disk_without_room_is_seen_before_a_byte_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path, 1)
+    disk = os.statvfs(tmp_path)
+    room = SimpleNamespace(f_bavail=(checkpoint.SPARE + 199) // disk.f_frsize, f_frsize=disk.f_frsize)
+    monkeypatch.setattr(os, "statvfs", lambda path: room)
+    monkeypatch.setattr(checkpoint, "replacing", None)
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save(tmp_path, 2, state(2), 1)
+    assert load(tmp_path) == (1, [])
+
+
+def test_a_disk_that_fills_up_while_writing_says_so_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.save would raise an error of its own, of positions in its file."""
+    saved(tmp_path, 1)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limit[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            checkpoint.save(tmp_path, 2, {"model": torch.zeros(100_000)}, 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert load(tmp_path) == (1, [])
+    assert names(tmp_path) == {"step-1.pt", "step-1.json"}
 
 
 @pytest.mark.parametrize("fails", ["fsync", "chmod"])
@@ -193,14 +254,14 @@ def test_write_whole_leaves_the_old_file_and_no_other(
         raise OSError(28, "No space left on device")
 
     path = tmp_path / "f"
-    checkpoint.write_whole(path, b"old")
+    whole_file.write_whole(path, b"old")
     monkeypatch.setattr(os, fails, fail)
     with pytest.raises(OSError, match="No space left"):
-        checkpoint.write_whole(path, b"new")
+        whole_file.write_whole(path, b"new")
     monkeypatch.undo()
     assert names(tmp_path) == {"f"}
     assert path.read_bytes() == b"old"
-    checkpoint.write_whole(path, b"new")
+    whole_file.write_whole(path, b"new")
     assert path.read_bytes() == b"new"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

@@ -8,73 +8,127 @@ CRCs that torch.save writes: most flipped bits would load silently.)
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import hashlib
 import io
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from torch import Tensor
 
 from tui_trainer.errors import WeightsError
 from tui_trainer.text import display
+from tui_trainer.whole_file import replacing, sync_folder, write_whole
 
 SCHEMA_VERSION = 1
-_MANIFEST = re.compile(r"step-(\d+)\.json")
+SPARE = 1 << 20  # bytes that a checkpoint's names and numbers may take beside its tensors
+_MANIFEST = re.compile(r"step-(\d{1,15})\.json")
+_DATA = re.compile(r"step-(\d{1,15})\.pt")
 
 
-def write_whole(path: Path, data: bytes | memoryview) -> None:
-    """Write a file so that after a crash it has the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            os.chmod(temporary, 0o600)
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-        _sync_folder(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+class _Hashed:
+    """A file that is hashed while it is written, so that a large state is never in memory twice.
+
+    torch.save writes in one pass. It cannot be stopped by an exception of the file that it
+    writes to (it raises one of its own), so the first one is kept and the rest left out.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.size = file, 0
+        self._digest = hashlib.sha256()
+        self.failed: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Append `data`."""
+        if self.failed is None:
+            try:
+                self._file.write(data)
+            except OSError as error:
+                self.failed = error
+        self._digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """What is left is written when the file is closed."""
+
+    def sum(self) -> dict[str, Any]:
+        """What a manifest says of the file."""
+        return {"size": self.size, "sha256": self._digest.hexdigest()}
 
 
-def sweep(folder: Path) -> None:
-    """Remove what a killed process left half-written; only the owner of the run's lock may."""
-    for left in folder.glob(".*.tmp"):
-        left.unlink(missing_ok=True)
+def save(folder: Path, step: int, state: Mapping[str, Any], keep: int, *, forever: bool = False) -> str:
+    """Commit the state after `step`; keep the newest `keep` checkpoints and those that are kept `forever`.
 
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def save(folder: Path, step: int, state: Mapping[str, Any], keep: int) -> str:
-    """Commit the state after `step`; keep the newest `keep` checkpoints. The name of its file.
+    Returns the name of its file.
 
     Raises:
         OSError: it could not be written; earlier checkpoints are as they were.
     """
-    buffer = io.BytesIO()
-    torch.save({"schema": SCHEMA_VERSION, **state}, buffer)
-    data = buffer.getbuffer()
-    name = f"step-{step}.pt"
-    manifest = {"schema": SCHEMA_VERSION, "step": step, "file": name, "size": len(data)}
-    manifest["sha256"] = hashlib.sha256(data).hexdigest()
-    write_whole(folder / name, data)
-    write_whole(folder / f"step-{step}.json", json.dumps(manifest).encode())
-    older = [known for known in _steps(folder) if known <= step]  # a later one is damaged, or load_newest had taken it
-    for old in older[keep:]:
-        (folder / f"step-{old}.json").unlink(missing_ok=True)
-        (folder / f"step-{old}.pt").unlink(missing_ok=True)
+    _require_space(folder, sum(t.numel() * t.element_size() for t in _tensors(state)) + SPARE)
+    name, path = f"step-{step}.pt", folder / f"step-{step}.json"
+    manifest: dict[str, Any] = {"schema": SCHEMA_VERSION, "step": step, "file": name, "keep": forever}
+    with replacing(folder / name) as file:
+        hashed = _Hashed(file)
+        torch.save({"schema": SCHEMA_VERSION, **state}, hashed)  # type: ignore[arg-type]
+        if hashed.failed:
+            raise hashed.failed
+        manifest |= hashed.sum()
+        if before := _before(path):
+            # The file of this step is about to be replaced: until the manifest is too, either of them is whole.
+            write_whole(path, json.dumps(manifest | {"or": before}).encode())
+    with replacing(path) as file:
+        file.write(json.dumps(manifest).encode())
+    sync_folder(folder)
+    _retire(folder, step, keep)
     return name
+
+
+def _tensors(value: object) -> Iterable[Tensor]:
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, Mapping | list | tuple):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _tensors(item)
+
+
+def _require_space(folder: Path, size: int) -> None:
+    """Refuse what will not fit before a byte of it is written; others may need what is left of the disk."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _before(manifest: Path) -> dict[str, Any] | None:
+    """What an earlier manifest of the same step says of its file."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(manifest.read_bytes())
+        return {"size": known["size"], "sha256": known["sha256"]}
+    return None
+
+
+def _retire(folder: Path, step: int, keep: int) -> None:
+    """Remove checkpoints that newer ones have made superfluous, and files of saves that were cut off."""
+    older = [known for known in _steps(folder) if known <= step]  # a later one is damaged, or load_newest had taken it
+    kept = set(older[:keep]) | {known for known in older[keep:] if _is_kept(folder, known)}
+    found = [_DATA.fullmatch(path.name) for path in folder.iterdir()]
+    for old in {int(match[1]) for match in found if match} | set(older):
+        if old < step and old not in kept:
+            with contextlib.suppress(OSError):  # it takes space, and harms nothing
+                (folder / f"step-{old}.json").unlink(missing_ok=True)
+                (folder / f"step-{old}.pt").unlink(missing_ok=True)
+
+
+def _is_kept(folder: Path, step: int) -> bool:
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        return bool(json.loads((folder / f"step-{step}.json").read_bytes()).get("keep"))
+    return False
 
 
 def _steps(folder: Path) -> list[int]:
@@ -101,7 +155,8 @@ def load_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any]:
 def _load(folder: Path, step: int) -> dict[str, Any]:
     manifest = json.loads((folder / f"step-{step}.json").read_bytes())
     data = (folder / f"step-{step}.pt").read_bytes()
-    if len(data) != manifest["size"] or hashlib.sha256(data).hexdigest() != manifest["sha256"]:
+    found = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    if found not in ({name: manifest[name] for name in found}, manifest.get("or")):
         raise ValueError("size or SHA-256 differ from its manifest")
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if state["schema"] != SCHEMA_VERSION:

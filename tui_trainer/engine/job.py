@@ -17,6 +17,8 @@ from tui_trainer.commands import Command
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.ema import Ema
 from tui_trainer.engine.frozen import Frozen
+from tui_trainer.engine.guard import Guard
+from tui_trainer.engine.keeping import Keeping
 from tui_trainer.engine.metrics import Classification, Measure, Sums
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
@@ -86,6 +88,7 @@ class State:
     reductions: int = 0  # of lr, by plateau
     sums: tuple[float, ...] = ()
     interval: tuple[float, ...] = ()
+    left_out: tuple[int, int] = (0, 0)  # steps whose loss was not finite: in all, and the last in a row
 
 
 @dataclass(kw_only=True)
@@ -123,7 +126,7 @@ class Job:
     unit: str = "images"  # what a sample is called
     measure: Measure = None  # type: ignore[assignment]  # of `classes`
     log_every: int = 1
-    keep_checkpoints: int = 2
+    keeping: Keeping = field(default_factory=Keeping)
     checkpoints: Path | None = None
     model_name: str = ""
     frozen: Frozen = field(default_factory=Frozen)
@@ -135,7 +138,7 @@ class Job:
     def __post_init__(self) -> None:
         self.precision = self.precision or Precision(self.device)
         self.pace = Pace(self.state.seconds)
-        self.saved = self.state.step > 0  # whether there is a checkpoint of this run
+        self.guard = Guard(self.model, self.optimizer)
         self.measure = self.measure or Classification(len(self.classes))
         self.sums = Sums(self.measure, self.device)  # of the epoch so far
         self.interval = Sums(self.measure, self.device)  # since the last Progress
@@ -146,6 +149,11 @@ class Job:
     def goes_on(self) -> bool:
         """Whether there are epochs left and nothing ends the run."""
         return self.state.epoch < self.epochs and not self.ending
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """Epochs, batches of the next one, and steps that are trained."""
+        return self.state.epoch, self.state.batch, self.state.step
 
     @property
     def steps_per_epoch(self) -> int:
@@ -184,10 +192,11 @@ class Job:
         return lr
 
     def count(self, number: int, scored: Iterable[Scored]) -> None:
-        """Move the state on by one step, which ended with batch `number`."""
+        """Move the state on by one step, which ended with batch `number`; a loss that is not finite is in no mean."""
         for loss, outputs, targets in scored:
-            self.sums.add(loss, outputs, targets)
-            self.interval.add(loss, outputs, targets)
+            finite = loss.isfinite()
+            self.sums.add(loss, outputs, targets, finite)
+            self.interval.add(loss, outputs, targets, finite)
         self.state.step += 1
         self.state.batch = number
         if self.max_seconds and self.pace.here >= self.max_seconds:
@@ -220,23 +229,21 @@ class Job:
         gain = self.state.best - value if less_is_better(self.monitor) else value - self.state.best
         return gain > self.min_delta
 
-    def save(self) -> str:
-        """Commit a checkpoint; the name of its file."""
-        if self.checkpoints is None:
-            return ""
-        self.saved = True
-        return checkpoint.save(self.checkpoints, self.state.step, self.to_dict(), self.keep_checkpoints)
+    def weights(self) -> tuple[dict[str, Tensor], dict[str, str]]:
+        """The weights alone, with what stands beside them in a file."""
+        metadata = {**self.weights_metadata, "step": str(self.state.step), "epoch": str(self.state.epoch)}
+        return self.kept.state_dict(), metadata
 
     def save_weights(self, name: str) -> None:
         """Write the weights alone, as `name`.safetensors."""
         if self.checkpoints is not None:
-            metadata = {**self.weights_metadata, "step": str(self.state.step), "epoch": str(self.state.epoch)}
-            checkpoint.save_weights(self.checkpoints / f"{name}.safetensors", self.kept.state_dict(), metadata)
+            checkpoint.save_weights(self.checkpoints / f"{name}.safetensors", *self.weights())
 
     def to_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly, in types that torch.load(weights_only=True) takes."""
         self.state.seconds = self.pace.seconds
         self.state.sums, self.state.interval = self.sums.read(), self.interval.read()
+        self.state.left_out = self.guard.read()
         return {
             "state": dict(vars(self.state)),
             "model": self.model.state_dict(),
@@ -251,7 +258,9 @@ class Job:
 
     def load_dict(self, saved: Mapping[str, Any]) -> None:
         """Be where the run was when `saved` was made."""
-        self.state, self.saved = State(**saved["state"]), True
+        self.state = State(**saved["state"])
+        self.keeping.last = self.position
+        self.guard.reset(self.state.left_out)
         self.model.load_state_dict(saved["model"])
         self.optimizer.load_state_dict(saved["optimizer"])
         self.precision.load_state_dict(saved.get("scaler", {}))

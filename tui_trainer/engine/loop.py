@@ -15,11 +15,11 @@ from torch import Tensor
 
 from tui_trainer import commands as told
 from tui_trainer.engine.job import Commands, Job, NoCommands
+from tui_trainer.engine.keeping import diverged, keep, keep_if_due, keep_last, leave_a_good_end, left_out
 from tui_trainer.engine.metrics import Sums
 from tui_trainer.engine.step import train_step
 from tui_trainer.errors import TrainingError
 from tui_trainer.events import (
-    CheckpointSaved,
     Evaluated,
     Event,
     Paused,
@@ -46,13 +46,16 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
                 continue  # none of its files could be read
             lr = job.schedule()
             job.count(group[-1].number, train_step(job, group))
-            if job.state.step % job.log_every == 0 or group[-1].number == job.train_loader.batches:
+            is_log_step = job.state.step % job.log_every == 0 or group[-1].number == job.train_loader.batches
+            yield from left_out(job, look=is_log_step)
+            if is_log_step:
                 yield train_progress(job, lr)
+            yield from keep_if_due(job)
             yield from obey(job, commands)
             if job.ending:
                 break
         else:
-            train_metrics = means("train", job.sums)
+            train_metrics = train_means(job)
             val_metrics = yield from evaluate(job, commands)
             if not job.ending:
                 yield from end_epoch(job, train_metrics | val_metrics)
@@ -108,8 +111,8 @@ def end_epoch(job: Job, metrics: dict[str, float]) -> Iterator[Event]:
     best = job.finish_epoch(metrics)
     yield Evaluated(epoch=epoch, step=job.state.step, lr=lr, metrics=metrics, best=best, seconds=job.pace.seconds)
     if best:
-        job.save_weights("best")
-    yield saved(job)
+        job.keeping.hold_best(*job.weights())
+    yield from keep_if_due(job)
 
 
 def obey(job: Job, commands: Commands) -> Iterator[Event]:
@@ -127,7 +130,7 @@ def obey(job: Job, commands: Commands) -> Iterator[Event]:
                     job.pace.resume()
                     yield Resumed(step=job.state.step)
                 case told.Checkpoint():
-                    yield saved(job)
+                    yield keep(job)
                 case told.Set():
                     yield changed(job, command)
                 case told.Stop():
@@ -143,10 +146,10 @@ def obey(job: Job, commands: Commands) -> Iterator[Event]:
 def end(job: Job) -> Iterator[Event]:
     """Save what has to be saved and say how the run ended."""
     outcome = job.ending or "finished"
-    if outcome in ("stopped", "out_of_time"):
-        yield saved(job)
-    if outcome != "aborted":
-        job.save_weights("final")
+    if outcome == "aborted":
+        leave_a_good_end(job)
+    else:
+        yield from keep_last(job, again=outcome == "stopped")
     yield RunEnded(
         outcome=outcome,
         message=ended_in_words(job, outcome),
@@ -156,16 +159,22 @@ def end(job: Job) -> Iterator[Event]:
     )
 
 
-def saved(job: Job) -> Event:
-    """Commit a checkpoint and tell of it."""
-    return CheckpointSaved(epoch=job.state.epoch, step=job.state.step, file=job.save())
-
-
 def changed(job: Job, command: told.Set) -> Event:
     """Change a setting of the running loop."""
     value = command.value if command.name == "lr" else int(command.value)
     setattr(job, command.name, value)
     return SettingChanged(step=job.state.step, name=command.name, value=str(value), reason="set while running")
+
+
+def train_means(job: Job) -> dict[str, float]:
+    """Loss and rates over the samples of the epoch.
+
+    Raises:
+        TrainingError: no sample was counted.
+    """
+    if job.guard.read()[1] and not job.sums.count:
+        raise diverged(job)
+    return means("train", job.sums)
 
 
 def means(part: str, sums: Sums) -> dict[str, float]:
@@ -200,25 +209,11 @@ def started(job: Job) -> Event:
 
 
 def train_progress(job: Job, lr: float) -> Event:
-    """Where training is; a sync point.
-
-    Raises:
-        TrainingError: the loss is not a number any more.
-    """
-    batch = means("batch", job.interval)
-    if not math.isfinite(batch["batch_loss"]):
-        raise diverged(job)
+    """Where training is; a sync point."""
+    metrics = job.interval.means("batch") | job.sums.means("train")
+    metrics = {f"{part}_loss": math.nan for part in ("batch", "train")} | metrics  # a gap, where no loss was finite
     job.interval.reset()
-    samples = job.sums.count
-    return progress(job, "train", job.state.batch, samples, lr, batch | means("train", job.sums))
-
-
-def diverged(job: Job) -> TrainingError:
-    """The loss is NaN or infinite."""
-    return TrainingError(
-        f"The loss is not a finite number at step {job.state.step}: training diverged. "
-        f"Try a smaller --lr than {job.lr:g}; the last good checkpoint is kept."
-    )
+    return progress(job, "train", job.state.batch, job.sums.count, lr, metrics)
 
 
 def val_progress(job: Job, number: int, sums: Sums) -> Event:
@@ -263,7 +258,7 @@ def ended_in_words(job: Job, outcome: str) -> str:
         if state.best_epoch is not None and state.best is not None
         else ""
     )
-    kept = "the last checkpoint is kept" if job.saved else "no checkpoint had been saved yet"
+    kept = "the last checkpoint is kept" if job.keeping.last else "no checkpoint had been saved yet"
     words = {
         "finished": f"Finished {state.epoch} epochs{best}.",
         "early_stopped": f"Stopped early after {at}: no better {job.monitor} for {job.patience} epochs{best}.",

@@ -53,12 +53,13 @@ class Sums:
         self.measure = measure
         self._sums = torch.zeros(measure.size + 2, dtype=floats(device), device=device)
 
-    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Count a batch: `loss` its mean ()."""
+    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor, counts: Tensor | None = None) -> None:
+        """Count a batch: `loss` its mean (); not if `counts` () is false."""
         count = targets.shape[0]
         terms = self.measure.terms(outputs.detach(), targets).to(self._sums)
         ends = torch.stack([loss.detach() * count, torch.full_like(loss, count)]).to(self._sums)
-        self._sums += torch.cat([ends[:1], terms, ends[1:]])
+        more = torch.cat([ends[:1], terms, ends[1:]])
+        self._sums += more if counts is None else more.where(counts, 0.0)
 
     def read(self) -> tuple[float, ...]:
         """Sum of losses, the sums of the task, samples; a sync point."""

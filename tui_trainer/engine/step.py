@@ -26,6 +26,7 @@ def train_step(job: Job, group: Sequence[Batch]) -> list[Scored]:
     Each batch counts by its share of the samples, so that a short last one does not count double.
     """
     scored, samples = [], sum(len(batch.targets) for batch in group)
+    job.guard.begin()
     job.optimizer.zero_grad()
     for batch in group:
         inputs, targets = job.prepare(batch)
@@ -39,7 +40,9 @@ def train_step(job: Job, group: Sequence[Batch]) -> list[Scored]:
         scored.append(
             Scored(loss.detach(), outputs.detach(), targets if mixed.ndim == targets.ndim else mixed.argmax(1))
         )
-    update(job)
+    finite = sum(one.loss for one in scored).isfinite()  # type: ignore[union-attr]
+    if job.guard.step(finite, lambda: update(job)) and job.ema is not None:
+        job.ema.update(job.model)
     return scored
 
 
@@ -49,8 +52,6 @@ def update(job: Job) -> None:
         job.precision.unscale(job.optimizer)
         clip_grad_norm_(job.model.parameters(), job.clip_grad_norm)
     job.precision.step(job.optimizer)
-    if job.ema is not None:
-        job.ema.update(job.model)
 
 
 def no_mix(inputs: Tensor, targets: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
