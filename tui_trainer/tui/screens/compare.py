@@ -21,6 +21,7 @@ from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
 
 FIRST_POINTS = 1500  # read for all runs together before the first picture; more follow behind it
+WIDEST = 30  # cells of a value
 IN_COLOUR = 4  # lines that can be told apart; of more runs only the one under the cursor has a colour
 Curves = list[list[Point]]
 
@@ -79,7 +80,7 @@ class CompareScreen(Screen[None]):
         rows = [[Content.styled(name, "bold"), *map(_cell, values)] for name, values in facts]
         for name, values, differs in settings:
             style = "$text-warning" if differs else "$foreground-muted"
-            rows.append([Content.styled(name, style), *(Content.styled(display(value, 30), style) for value in values)])
+            rows.append([Content.styled(name, style), *(Content.styled(_short(value), style) for value in values)])
         self._rows = [False] * len(facts) + [differs for *_, differs in settings]
         headers = ["", *(display(name, 24) for name in self._names)]
         table = self.query_one(DataTable)
@@ -165,7 +166,13 @@ class CompareScreen(Screen[None]):
 
 
 def _cell(value: str) -> Content:
-    return Content(display(value, 30))
+    return Content(_short(value))
+
+
+def _short(value: str) -> str:
+    """Of what is too long, such as a path, the end says more."""
+    shown = display(value)
+    return shown if len(shown) <= WIDEST else f"…{shown[1 - WIDEST :]}"
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:
