@@ -91,13 +91,13 @@ class Normalize:
 
     def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
         shape = (1, len(mean), 1, 1)
-        self._shift = torch.tensor(mean, dtype=torch.float32, device=device).reshape(shape) * 255
-        self._scale = 1 / (torch.tensor(std, dtype=torch.float32, device=device).reshape(shape) * 255)
+        self.shift = torch.tensor(mean, dtype=torch.float32, device=device).reshape(shape) * 255
+        self.scale = 1 / (torch.tensor(std, dtype=torch.float32, device=device).reshape(shape) * 255)
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise a batch that is on the device already."""
         channels_first = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        return channels_first.sub_(self._shift).mul_(self._scale)
+        return channels_first.sub_(self.shift).mul_(self.scale)
 
 
 def statistics(images: list[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
