@@ -19,13 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tui_trainer.engine.checkpoint import save_weights, write_whole
+from tui_trainer.engine.checkpoint import save_weights
 from tui_trainer.errors import ConfigError, UserError, WeightsError
 from tui_trainer.results import model_card
 from tui_trainer.results.graph import Graph, Inside
 from tui_trainer.results.trained import Trained
 from tui_trainer.results.verify import Pictures, Verified, agree, pictures
 from tui_trainer.text import display
+from tui_trainer.whole_file import write_whole
 
 FORMATS = ("safetensors", "onnx", "pt2")
 LARGEST_BATCH, LARGEST_SIDE = 65536, 16384
