@@ -103,11 +103,14 @@ def test_a_single_image_is_left_out_where_the_model_needs_two() -> None:
     ("options", "sentence"),
     [
         ({}, "Each of 33 kB is read between two steps, while the model waits."),
-        ({"num_workers": 1}, "1 worker keeps 2 batches ready: 66 kB of shared memory."),
-        ({"num_workers": 2}, "2 workers each keep 2 batches ready: 4 batches, 132 kB of shared memory."),
+        ({"num_workers": 1}, "1 worker keeps 2 batches ready: 66 kB of memory."),
+        (
+            {"num_workers": 2, "worker_type": "process"},
+            "2 workers each keep 2 batches ready: 4 batches, 132 kB of shared memory.",
+        ),
         (
             {"num_workers": 3, "prefetch_factor": 1, "persistent_workers": False},
-            "3 workers each keep 1 batch ready: 3 batches, 99 kB of shared memory. They are started anew each epoch.",
+            "3 workers each keep 1 batch ready: 3 batches, 99 kB of memory. They are started anew each epoch.",
         ),
     ],
 )
@@ -126,7 +129,8 @@ def test_sizes(count: float, words: str) -> None:
 def test_small_shared_memory_is_told_of_before_a_worker_dies_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     small = SimpleNamespace(f_bavail=10, f_frsize=4096)
     monkeypatch.setattr("os.statvfs", lambda folder: small)
-    two = LoaderConfig(num_workers=2)
+    two = LoaderConfig(num_workers=2, worker_type="process")
+    assert check_shared_memory(LoaderConfig(num_workers=2), FACTS) == ""  # threads need none
     warning = check_shared_memory(two, FACTS)
     assert warning.startswith("2 workers need 165 kB of shared memory, /dev/shm has 41 kB free")
     assert "--shm-size" in warning
@@ -136,7 +140,9 @@ def test_small_shared_memory_is_told_of_before_a_worker_dies_of_it(monkeypatch: 
 
 
 def test_a_system_without_shared_memory_folder_is_not_warned_of() -> None:
-    assert check_shared_memory(LoaderConfig(num_workers=64), FACTS, folder="/nowhere/at/all") == ""
+    assert (
+        check_shared_memory(LoaderConfig(num_workers=64, worker_type="process"), FACTS, folder="/nowhere/at/all") == ""
+    )
 
 
 def test_a_batch_is_told_with_names_made_safe() -> None:

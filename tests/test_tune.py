@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -45,13 +46,23 @@ def test_each_worker_count_is_measured_and_grows_until_it_is_final(digits60: Pat
     assert not multiprocessing.active_children()
 
 
-def test_closing_ends_the_workers(digits60: Path) -> None:
-    measuring = tune.measure(config_of(digits60), workers=(1,), seconds_each=60.0)
+def _threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("loader-")]
+
+
+@pytest.mark.parametrize("kind", ["thread", "process"])
+def test_closing_ends_the_workers(digits60: Path, kind: str) -> None:
+    workers = multiprocessing.active_children if kind == "process" else _threads
+    before = len(workers())
+    config = config_of(digits60).replace(worker_type=kind)
+    measuring = tune.measure(config, workers=(1,), seconds_each=60.0)
     while not next(measuring).images_per_second:
         pass
-    assert multiprocessing.active_children()
+    assert len(workers()) > before
     measuring.close()
-    assert not multiprocessing.active_children()
+    for thread in _threads():
+        thread.join(10.0)
+    assert len(workers()) <= before
 
 
 def test_it_ends_early_where_two_counts_in_a_row_brought_nothing(

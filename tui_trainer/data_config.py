@@ -40,6 +40,9 @@ class DataConfig:
         "Random changes to training images (light: crop and flip).",
         choices=("none", "light", "standard", "trivial", "rand"),
     )
+    crop_scale: float = setting(
+        0.5, "Smallest part of the area that a random crop keeps (0.08 is usual for ImageNet).", gt=0, le=1
+    )
     normalize: str | None = setting(
         None,
         "Mean and standard deviation: measured on the training part, ImageNet's, or none.",
@@ -64,17 +67,22 @@ class LoaderConfig:
     shuffle: bool = setting(True, "A new order of the training images each epoch.")
     num_workers: int = setting(
         0,
-        "Processes that read images; 0 reads in the main process.",
+        "Workers that read images ahead; 0 reads between two steps.",
         ge=0,
         le=256,
         short="j",
         aliases=("workers",),
     )
+    worker_type: str = setting(
+        "auto",
+        "What a worker is: a thread, or a process; auto: threads, processes for your own datasets.",
+        choices=("auto", "thread", "process"),
+    )
     pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
     drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")
     timeout: float = setting(0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0)
     prefetch_factor: int | None = setting(None, "Batches read ahead by each worker; auto: 2.", ge=1, le=1000)
-    persistent_workers: bool = setting(True, "Keep worker processes from one epoch to the next.")
+    persistent_workers: bool = setting(True, "Keep workers from one epoch to the next.")
 
     def __post_init__(self) -> None:
         if self.prefetch_factor is not None and self.num_workers == 0:
@@ -83,5 +91,5 @@ class LoaderConfig:
             raise ConfigError("timeout is the wait for a worker: set num_workers to 1 or more.")
 
 
-HOW_SHOWN = ("image_size", "channels", "resize", "augment", "normalize", "mean", "std", "max_bad")
+HOW_SHOWN = ("image_size", "channels", "resize", "augment", "crop_scale", "normalize", "mean", "std", "max_bad")
 WHICH_SAMPLES = tuple(item.name for item in dataclasses.fields(DataConfig) if item.name not in HOW_SHOWN)

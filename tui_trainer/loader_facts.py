@@ -122,6 +122,8 @@ def prefetched(loader: LoaderConfig) -> int:
 
 def check_shared_memory(loader: LoaderConfig, facts: Facts, folder: str = SHARED_MEMORY) -> str:
     """A sentence if the batches that workers keep ready do not fit, else nothing."""
+    if loader.worker_type != "process":
+        return ""  # threads need none
     needed = (prefetched(loader) + 1) * batch_bytes(loader, facts)
     try:
         status = os.statvfs(folder)
@@ -164,7 +166,7 @@ def _workers(loader: LoaderConfig, facts: Facts) -> str:
     batches = f"{each} batch{'' if each == 1 else 'es'}"
     words = f"{workers_in_words(loader.num_workers)} {keeps} {batches} ready: "
     words += f"{all_of_them:,} batches, " if all_of_them != each else ""
-    words += f"{size_in_words(size * all_of_them)} of shared memory."
+    words += f"{size_in_words(size * all_of_them)} of {'shared ' * (loader.worker_type == 'process')}memory."
     return words if loader.persistent_workers else f"{words} They are started anew each epoch."
 
 

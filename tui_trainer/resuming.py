@@ -18,7 +18,7 @@ from tui_trainer.text import display
 # from them, or (epochs, lr, patience, min_delta) changing it is what the user asks for.
 MAY_CHANGE = {
     "epochs", "lr", "patience", "min_delta", "num_workers", "prefetch_factor", "persistent_workers", "timeout",
-    "pin_memory", "device", "threads", "deterministic", "keep_checkpoints",
+    "worker_type", "pin_memory", "device", "threads", "deterministic", "keep_checkpoints",
     "checkpoint_every", "keep_every", "output_dir", "name", "resume", "max_bad",
     "trust_code", "data", "val_data",  # the fingerprint guards them: a dataset may have moved
 }  # fmt: skip

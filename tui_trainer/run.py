@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -18,10 +19,10 @@ from tui_trainer import run_folder, user_code
 from tui_trainer.auto import Choices, choose_images, choose_rest, choose_task, choose_threads, device_of, set_up_torch
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches
-from tui_trainer.data.batches import Data, start_forkserver
+from tui_trainer.data.batches import Data, worker_context
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, Index, write_split
-from tui_trainer.data.transforms import Normalize
+from tui_trainer.data.transforms import RESAMPLER, Normalize
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.keeping import Keeping, leave_a_good_end
@@ -35,7 +36,6 @@ from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.every import parse_every
 from tui_trainer.models import catalog
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
-from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadata
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.settings import AUTO
@@ -136,7 +136,7 @@ def prepare(
     saved = Saved(config) if config.run.resume else None
     path = saved.folder.path if saved else _new_path(config)
     device = device_of(config.recipe.device)
-    context = start_forkserver() if config.loader.num_workers else None
+    context = worker_context(config.loader)
     set_up_torch(config)
     choices = Choices(config)
     tell("scanning the dataset")
@@ -281,15 +281,30 @@ def _loss(config: Config, index: Index) -> nn.Module:
 
 def describe(config: Config, data: Data) -> dict[str, str]:
     """What stands in a weight file beside the tensors: all that a prediction needs."""
-    index = data.index
-    return to_metadata(
-        task=index.task,
-        model=config.model.model,
-        model_args=config.model.model_args,
-        classes=index.classes,
-        preprocessing=Preprocessing(spec=data.spec, mean=data.mean, std=data.std),
-        targets=Targets(names=index.target_names, unit=index.unit, mean=data.target_mean, std=data.target_std),
-    )
+    index, spec = data.index, data.spec
+    preprocessing = {
+        "image_size": spec.image_size,
+        "channels": spec.channels,
+        "resize": spec.resize,
+        "mean": list(data.mean),
+        "std": list(data.std),
+        "resampler": RESAMPLER,
+    }
+    targets = {
+        "names": list(index.target_names),
+        "unit": index.unit,
+        "mean": list(data.target_mean),
+        "std": list(data.target_std),
+    }
+    return {
+        "format": "tui-trainer",
+        "task": index.task,
+        "model": config.model.model,
+        "model_args": json.dumps(list(config.model.model_args)),
+        "classes": json.dumps(list(index.classes)),
+        "preprocessing": json.dumps(preprocessing),
+        **({"targets": json.dumps(targets)} if index.target_names else {}),
+    }
 
 
 def _lock(folder: RunFolder) -> filelock.BaseFileLock:

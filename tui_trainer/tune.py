@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tui_trainer.auto import Choices, choose_images, choose_rest, choose_threads, device_of, set_up_torch
 from tui_trainer.config import Config
 from tui_trainer.data import batches
-from tui_trainer.data.batches import Batch, Data, EpochLoader, start_forkserver
+from tui_trainer.data.batches import Batch, Data, EpochLoader, worker_context
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN
 from tui_trainer.data.transforms import Normalize
@@ -70,10 +70,9 @@ class Bench:
 
     def data(self, workers: int) -> Data:
         """Loaders with so many workers; the first call measures mean and standard deviation."""
-        context = start_forkserver() if workers else None
-        made = batches.build_batches(
-            self.with_workers(workers), self.index, self._spec, needs_two=self._needs_two, context=context
-        )
+        config = self.with_workers(workers)
+        context = worker_context(config.loader)
+        made = batches.build_batches(config, self.index, self._spec, needs_two=self._needs_two, context=context)
         choose_rest(self._choices, made)
         return made
 

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import torch
 
 from tui_trainer.config import Config
 from tui_trainer.data import batches
-from tui_trainer.data.batches import Data, build_batches, look_at_channels, scan, start_forkserver
+from tui_trainer.data.batches import Data, build_batches, look_at_channels, scan, worker_context
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.errors import ConfigError, DataError
@@ -19,7 +20,7 @@ from ..conftest import copy_digits
 
 def built(folder: Path, *, channels: int = 3, needs_two: bool = False, **values: Any) -> Data:
     config = Config().replace(data=str(folder), **{"batch_size": 5, "val_fraction": 0.25, **values})
-    context = start_forkserver() if config.loader.num_workers else None
+    context = worker_context(config.loader)
     spec = Spec(image_size=16, channels=channels, resize=config.data.resize)
     return build_batches(config, scan(config), spec, needs_two=needs_two, context=context)
 
@@ -68,12 +69,24 @@ def without_workers(colour24: Path) -> dict[int, list[Any]]:
 
 
 def test_worker_processes_give_the_same_batches(colour24: Path, without_workers: dict[int, list[Any]]) -> None:
-    data = built(colour24, num_workers=2)
+    data = built(colour24, num_workers=2, worker_type="process")
     before = torch.get_rng_state()
     for epoch in (0, 1):
         assert same(read(data.train, epoch), without_workers[epoch])
     assert same(read(data.train, 1, start=2), without_workers[1][2:])
     assert len(multiprocessing.active_children()) >= 2  # they were real, and are kept from epoch to epoch
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("augment", ["none", "trivial"])
+def test_threads_give_the_same_batches(colour24: Path, augment: str, workers: int) -> None:
+    data, alone = built(colour24, num_workers=workers, augment=augment), built(colour24, augment=augment)
+    before = torch.get_rng_state()
+    for epoch in (0, 1):
+        assert same(read(data.train, epoch), read(alone.train, epoch))
+    assert same(read(data.train, 1, start=2), read(alone.train, 1)[2:])
+    assert any(thread.name.startswith("loader-") for thread in threading.enumerate())
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -156,7 +169,8 @@ def test_bad_files_are_told_once_and_left_out(with_bad: Path) -> None:
         told += [text for batch in got for text in batch.warnings]
     assert counts == [56, 56]
     assert sorted(text.partition(": ")[2] for text in told) == [
-        "an HTML page, which is not read.", "damaged or truncated.", "not a regular file.", "not a regular file.",
+        "damaged, truncated, or no image.", "damaged, truncated, or no image.", "not a regular file.",
+        "not a regular file.",
     ]  # fmt: skip
     assert len({text.partition(" ")[0] for text in told}) == 4
 

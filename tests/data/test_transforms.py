@@ -8,17 +8,16 @@ from PIL import Image
 from tui_trainer import vision
 from tui_trainer.data.transforms import (
     Normalize,
+    Random,
     address,
-    addressed,
-    build_augment,
     make_square,
     resample,
+    resize_into,
     statistics,
     to_tensor,
 )
 
 rng = np.random.default_rng(3)
-PRESETS = ("light", "standard", "trivial", "rand")
 
 
 def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -42,6 +41,17 @@ def test_the_resampler_is_pillows(height: int, width: int, size: int, channels: 
     )
     theirs = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).astype(int).reshape(mine.shape)
     assert np.abs(mine - theirs).max() <= 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (61, 83), (500, 37), (1, 9), (32, 32)])
+def test_resampling_into_a_row_is_the_same(height: int, width: int, channels: int) -> None:
+    pixels = picture(height, width, channels)
+    rows = torch.zeros(3, 32, 32, channels, dtype=torch.uint8)
+    resize_into(pixels, rows[1])
+    assert torch.equal(rows[1].permute(2, 0, 1), resample(to_tensor(pixels), 32, 32))
+    assert not rows[0].any()
+    assert not rows[2].any()
 
 
 @given(
@@ -97,10 +107,13 @@ def test_an_extreme_shape_keeps_a_pixel() -> None:
     assert make_square(torch.full((1, 1, 5000), 9, dtype=torch.uint8), 8, "pad").count_nonzero() == 8
 
 
-def test_normalize_is_torchvisions() -> None:
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_normalize_is_torchvisions(channels_last: bool) -> None:
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
     pixels = rng.integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
-    mine = Normalize(mean, std, torch.device("cpu"))(torch.from_numpy(pixels))
+    mine = Normalize(mean, std, torch.device("cpu"), channels_last=channels_last)(torch.from_numpy(pixels))
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    assert mine.is_contiguous(memory_format=layout)
     v2 = vision.transforms()
     theirs = v2.Compose([v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize(mean, std)])
     wanted = torch.stack([theirs(Image.fromarray(image)) for image in pixels])
@@ -112,8 +125,18 @@ def test_normalize_is_torchvisions() -> None:
 def test_normalize_leaves_the_bytes_alone_and_takes_grey() -> None:
     images = torch.full((2, 4, 4, 1), 255, dtype=torch.uint8)
     out = Normalize((0.5,), (0.25,), torch.device("cpu"))(images)
-    assert out.unique().tolist() == [2.0]
+    assert out.unique().tolist() == pytest.approx([2.0])
     assert images.unique().tolist() == [255]
+
+
+def test_a_normalised_batch_stays_while_it_is_held_and_its_memory_is_used_again() -> None:
+    normalize = Normalize((0.0,), (1.0,), torch.device("cpu"))
+    first = normalize(torch.full((2, 4, 4, 1), 51, dtype=torch.uint8))
+    second = normalize(torch.full((2, 4, 4, 1), 102, dtype=torch.uint8))
+    assert first.unique().tolist() == pytest.approx([0.2])
+    where = second.data_ptr()
+    del second
+    assert normalize(torch.zeros(1, 4, 4, 1, dtype=torch.uint8)).data_ptr() == where
 
 
 def test_statistics_are_numpys() -> None:
@@ -131,32 +154,18 @@ def test_a_constant_channel_has_a_deviation_that_can_divide() -> None:
 # Randomness with an address -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("preset", PRESETS)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_an_augmentation_is_a_function_of_its_address(preset: str, channels: int) -> None:
-    augment = build_augment(preset, 24)
-    assert augment is not None
-    image = to_tensor(picture(40, 30, channels))
-    first = addressed(augment, image, 1, 2, 3)
-    assert first.shape == (channels, 24, 24)
-    assert first.dtype == torch.uint8
-    torch.rand(5)  # what was drawn in between is of no consequence
-    assert torch.equal(addressed(augment, image, 1, 2, 3), first)
-    others = [addressed(augment, image, *at) for at in ((9, 2, 3), (1, 9, 3), (1, 2, 9))]
-    assert not any(torch.equal(other, first) for other in others)
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_the_global_generator_is_left_as_it_was(preset: str) -> None:
-    augment = build_augment(preset, 24)
-    assert augment is not None
+def test_random_numbers_are_a_function_of_their_address_and_even() -> None:
     before = torch.get_rng_state()
-    addressed(augment, to_tensor(picture(30, 30)), 1, 2, 3)
+    numbers = [Random(0, 1, index).uniform() for index in range(4000)]
+    assert numbers == [Random(0, 1, index).uniform() for index in range(4000)]
     assert torch.equal(torch.get_rng_state(), before)
-
-
-def test_no_augmentation_is_none() -> None:
-    assert build_augment("none", 24) is None
+    one = Random(7, 0, 0)
+    for drawn in (numbers, [one.uniform() for _ in range(4000)]):
+        counts = np.histogram(drawn, 10, (0, 1))[0]
+        assert counts.sum() == 4000
+        assert (abs(counts - 400) < 100).all()
+    assert {Random(1, 0, index).below(3) for index in range(50)} == {0, 1, 2}
+    assert all(2 <= Random(1, 2, index).uniform(2, 5) < 5 for index in range(50))
 
 
 def test_addresses_do_not_meet() -> None:

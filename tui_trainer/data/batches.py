@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 
 from tui_trainer.config import Config
 from tui_trainer.data import sources
-from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Sample, Spec, collate
+from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Spec, collate
 from tui_trainer.data.decode import BadImageError, is_grey, read_file
 from tui_trainer.data.index import TRAIN, VAL, Index
+from tui_trainer.data.threads import ThreadLoader
 from tui_trainer.data.transforms import statistics
 from tui_trainer.data_config import LoaderConfig
 from tui_trainer.errors import ConfigError, DataError
@@ -30,6 +31,9 @@ LOOKED_AT = 64  # images that decide whether the data is grey
 MEASURED = 2000  # images over which mean and standard deviation are measured
 MIN_SEEN = 20  # images read before the share of bad ones can stop a run
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+THREAD_OPTIONS = (
+    "batch_size", "drop_last", "num_workers", "prefetch_factor", "timeout", "persistent_workers", "pin_memory",
+)  # fmt: skip
 PRELOADED = ["tui_trainer.data.datasets"]
 
 
@@ -68,7 +72,7 @@ class BadFiles:
 
 
 class EpochLoader:
-    """Batches of one part of the data through a torch DataLoader, addressable by epoch and batch."""
+    """Batches of one part of the data, addressable by epoch and batch."""
 
     def __init__(
         self, dataset: ImageDataset, order: EpochOrder, options: dict[str, Any], bad_files: BadFiles, least: int = 1
@@ -78,7 +82,7 @@ class EpochLoader:
         last = 0 if options["drop_last"] else self.batch_size - 1
         self.batches = (order.length + last) // self.batch_size
         self._order, self._bad_files, self._least = order, bad_files, least
-        self._loader: DataLoader[Sample] = DataLoader(dataset, sampler=order, collate_fn=collate, **options)
+        self._loader = _loader(dataset, order, {**options, "collate_fn": collate})
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read.
@@ -150,7 +154,7 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
         ConfigError: mean and std do not fit the channels.
     """
     loader, recipe = config.loader, config.recipe
-    train_set = ImageDataset(index, spec, config.data.augment, recipe.seed)
+    train_set = ImageDataset(index, spec, config.data.augment, recipe.seed, training=True, least=config.data.crop_scale)
     val_set = ImageDataset(index, spec)
     mean, std, reason = _statistics(config, index, spec)
     bad_files = BadFiles(config.data.max_bad, len(index))
@@ -170,6 +174,19 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
         normalize=config.data.normalize or "measured",
         statistics_from=reason,
     )
+
+
+def _loader(dataset: ImageDataset, order: EpochOrder, options: dict[str, Any]) -> Iterable[RawBatch]:
+    """Torch's DataLoader, or threads that give the same batches where it would start processes and need not."""
+    if not options["num_workers"] or options["multiprocessing_context"] is not None:
+        return DataLoader(dataset, sampler=order, **options)
+    same = {name: options[name] for name in THREAD_OPTIONS}
+    return ThreadLoader(dataset.read, order, dataset.row_bytes, **same)
+
+
+def worker_context(loader: LoaderConfig) -> BaseContext | None:
+    """Where worker processes come from; None if there are none, or threads instead of them."""
+    return start_forkserver() if loader.num_workers and loader.worker_type == "process" else None
 
 
 def loader_options(loader: LoaderConfig, context: BaseContext | None) -> dict[str, Any]:
@@ -225,7 +242,7 @@ def _statistics(config: Config, index: Index, spec: Spec) -> tuple[tuple[float, 
                 "normalize = imagenet: its statistics are of colour images; use measured, or --channels 3."
             )
         return *IMAGENET, "given"
-    dataset = ImageDataset(index, spec)
+    dataset = ImageDataset(index, spec, training=True)
     samples = (dataset[0, int(i)].image for i in _spread(index.part(TRAIN), MEASURED))
     images = [image for image in samples if image is not None]
     if not images:

@@ -8,18 +8,22 @@ This module is what worker processes import; it is preloaded in their forkserver
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from tui_trainer.data.decode import BadImageError, read_image
+from tui_trainer.data.decode import BadImageError, read_file
 from tui_trainer.data.index import Index
-from tui_trainer.data.transforms import address, addressed, build_augment, make_square, to_tensor
+from tui_trainer.data.pipeline import Pipeline, Spec
+from tui_trainer.data.transforms import address
+
+__all__ = ["Address", "EpochOrder", "ImageDataset", "RawBatch", "Sample", "Spec", "collate"]
 
 Address = tuple[int, int]  # (epoch, index of the sample)
 
@@ -41,53 +45,72 @@ class RawBatch(NamedTuple):
     bad: list[tuple[bytes, str]]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spec:
-    """How an image file becomes a tensor; the same in training, test and prediction."""
-
-    image_size: int
-    channels: int
-    resize: str
-
-
 class ImageDataset(Dataset[Sample]):
-    """Map-style dataset of the files of an index."""
+    """Map-style dataset of the files of an index.
 
-    def __init__(self, index: Index, spec: Spec, augment: str = "none", seed: int = 0) -> None:
+    `training` lets files be decoded at a part of their size; `least` of the area is kept by a random crop.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        spec: Spec,
+        augment: str = "none",
+        seed: int = 0,
+        *,
+        training: bool = False,
+        least: float = 0.5,
+    ) -> None:
         self._root = os.fsencode(index.root)
         self._blob, self._offsets, self._targets = index.blob, index.offsets, index.targets
-        self._spec, self._preset, self._seed = spec, augment, seed
-        self._augment = None if augment == "none" else build_augment(augment, spec.image_size)
+        self._shape = (spec.image_size, spec.image_size, spec.channels)
+        self._pipeline = Pipeline(spec, augment, seed, scaled=training, least=least)
 
     def __len__(self) -> int:
         return len(self._targets)
 
+    @property
+    def row_bytes(self) -> int:
+        """What an image takes in a batch."""
+        return math.prod(self._shape)
+
     def __getitem__(self, at: Address) -> Sample:
         """The sample at (epoch, index)."""
-        epoch, index = at
-        name = self._blob[self._offsets[index] : self._offsets[index + 1]]
-        target = int(self._targets[index])
-        try:
-            image = to_tensor(read_image(os.path.join(self._root, name), self._spec.channels))
-        except BadImageError as error:
-            return Sample(None, target, name, str(error))
-        if self._augment is not None:
-            image = addressed(self._augment, image, self._seed, epoch, index)
-        image = make_square(image, self._spec.image_size, self._spec.resize)
-        return Sample(image.permute(1, 2, 0), target, name, "")
+        batch = self.read([at])
+        name, target = self._name(at[1]), int(self._targets[at[1]])
+        if batch.bad:
+            return Sample(None, target, name, batch.bad[0][1])
+        return Sample(batch.inputs[0], target, name, "")
 
-    def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_augment": None}
+    def __getitems__(self, addresses: list[Address]) -> RawBatch:
+        """A whole batch, which DataLoader asks for at once; `collate` leaves it as it is."""
+        return self.read(addresses)
 
-    def __setstate__(self, state: dict[str, object]) -> None:
-        """In a worker the transforms are built again: importing torchvision is cheaper than shipping it."""
-        self.__dict__.update(state)
-        if self._preset != "none":
-            self._augment = build_augment(self._preset, self._spec.image_size)
+    def read(self, addresses: list[Address], memory: Tensor | None = None) -> RawBatch:
+        """The samples as a batch, in `memory` (flat, uint8) if given; files that cannot be read are left out."""
+        memory = torch.empty(len(addresses) * self.row_bytes, dtype=torch.uint8) if memory is None else memory
+        rows = memory.view(len(addresses), *self._shape)
+        good: list[int] = []
+        bad: list[tuple[bytes, str]] = []
+        for epoch, index in addresses:
+            name = self._name(index)
+            try:
+                data = read_file(os.path.join(self._root, name))
+                self._pipeline.fill(data, rows[len(good)], epoch, index)
+                good.append(index)
+            except BadImageError as error:
+                bad.append((name, str(error)))
+        targets = torch.from_numpy(self._targets[good].astype(np.int64))
+        return RawBatch(inputs=rows[: len(good)], targets=targets, bad=bad)
+
+    def _name(self, index: int) -> bytes:
+        return self._blob[self._offsets[index] : self._offsets[index + 1]]
 
 
-def collate(samples: list[Sample]) -> RawBatch:
+def collate(samples: list[Sample] | RawBatch) -> RawBatch:
     """Samples to a batch; files that could not be read are named and left out."""
+    if isinstance(samples, RawBatch):
+        return samples
     good = [sample for sample in samples if sample.image is not None]
     images = [sample.image for sample in good if sample.image is not None]
     return RawBatch(

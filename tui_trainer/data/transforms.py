@@ -1,4 +1,4 @@
-"""Images to squares of one size, and random changes to training images. S: side, C: channels.
+"""Images to squares of one size, and batches of them to floats. N: images, S: side, C: channels.
 
 One resampler serves training, validation, test and prediction: torch's antialiased bilinear on
 uint8, which equals Pillow's. Another one at test time costs up to half of the accuracy.
@@ -7,16 +7,18 @@ uint8, which equals Pillow's. Another one at test time costs up to half of the a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from tui_trainer.data.buffers import Pool
 from tui_trainer.data.decode import Pixels
 
-Augment = Callable[[Tensor], Tensor]
+RESAMPLER = "torch-bilinear-antialias"  # told in the metadata of a model
+_AA: Any = getattr(torch.ops.aten, "_upsample_bilinear2d_aa", None)
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
@@ -31,73 +33,114 @@ def resample(image: Tensor, height: int, width: int) -> Tensor:
     return interpolate(image[None], (height, width), mode="bilinear", antialias=True, align_corners=False)[0]
 
 
+def resize_into(pixels: Pixels, out: Tensor) -> None:
+    """(h, w, C) uint8, contiguous, resampled straight into `out` (H, W, C) uint8."""
+    source = torch.from_numpy(pixels)
+    height, width, _ = out.shape
+    if source.shape == out.shape:
+        out.copy_(source)
+    elif _AA is None:
+        out.copy_(resample(source.permute(2, 0, 1), height, width).permute(1, 2, 0))
+    else:  # what interpolate calls, without a result of its own
+        target = out.permute(2, 0, 1)[None]
+        _AA.out(source.permute(2, 0, 1)[None], [height, width], False, None, None, out=target)
+
+
 def make_square(image: Tensor, size: int, mode: str) -> Tensor:
     """(C, H, W) uint8 to (C, S, S) uint8 by "squash", "crop" (the centre) or "pad" (with black)."""
     _, height, width = image.shape
-    if mode == "squash" or height == width:
-        return resample(image, size, size)
-    scale = size / (min(height, width) if mode == "crop" else max(height, width))
-    new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+    new_height, new_width = square_of(height, width, size, mode)
     image = resample(image, new_height, new_width)
     top, left = abs(size - new_height) // 2, abs(size - new_width) // 2
-    if mode == "crop":
-        return image[:, top : top + size, left : left + size]
-    return pad(image, (left, size - new_width - left, top, size - new_height - top))
+    if mode == "pad":
+        return pad(image, (left, size - new_width - left, top, size - new_height - top))
+    return image[:, top : top + size, left : left + size]
 
 
-def build_augment(preset: str, size: int) -> Augment | None:
-    """The random changes of a preset as one function of (C, H, W) uint8; None for "none".
+def square_of(height: int, width: int, size: int, mode: str) -> tuple[int, int]:
+    """To what an image is resampled before it is cut or filled up to a square."""
+    if mode == "squash" or height == width:
+        return size, size
+    scale = size / (min(height, width) if mode == "crop" else max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
-    light crops (half of the area or more) and flips, standard also changes colours, trivial is
-    TrivialAugment (Müller & Hutter, 2021), rand RandAugment (Cubuk et al., 2020). They draw from
-    torch's global generator, so call them under `addressed`.
+
+class Random:
+    """Numbers that depend on (seed, epoch, index) only: SplitMix64 (Steele et al., 2014), from its address on.
+
+    torch's global generator is left alone, which threads share; seeding it for each image costs 100 microseconds.
     """
-    if preset == "none":
-        return None
-    from tui_trainer import vision
 
-    v2 = vision.transforms()
-    steps = [v2.RandomResizedCrop(size, scale=(0.5, 1.0), antialias=True), v2.RandomHorizontalFlip()]
-    more: dict[str, Callable[[], list[Any]]] = {
-        "light": list,
-        "standard": lambda: [v2.ColorJitter(0.3, 0.3, 0.3), v2.RandomRotation(10)],
-        "trivial": lambda: [v2.TrivialAugmentWide()],
-        "rand": lambda: [v2.RandAugment()],
-    }
-    composed: Augment = v2.Compose(steps + more[preset]())
-    return composed
+    def __init__(self, seed: int, epoch: int, index: int) -> None:
+        self._state = address(seed, epoch, index)
 
+    def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
+        """A number in [low, high)."""
+        self._state = (self._state + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
+        return low + (high - low) * (_mixed(self._state) >> 11) * 2.0**-53
 
-def addressed(augment: Augment, image: Tensor, seed: int, epoch: int, index: int) -> Tensor:
-    """`augment` with randomness that depends on (seed, epoch, index) only; the global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(address(seed, epoch, index))
-        return augment(image)
+    def below(self, count: int) -> int:
+        """A whole number in [0, count)."""
+        return int(self.uniform() * count)
 
 
 def address(seed: int, epoch: int, index: int) -> int:
-    """A 64-bit number that is spread evenly over (seed, epoch, index), by three rounds of SplitMix64."""
+    """A 63-bit number that is spread evenly over (seed, epoch, index), by three rounds of SplitMix64."""
     state = 0
     for part in (seed, epoch, index):
-        state = (state + part + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
-        state ^= state >> 31
+        state = _mixed((state + part + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF)
     return state & 0x7FFFFFFFFFFFFFFF
 
 
-class Normalize:
-    """(N, S, S, C) uint8 to (N, C, S, S) float32, (x / 255 - mean) / std, on the device, once a batch."""
+def _mixed(state: int) -> int:
+    state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return state ^ (state >> 31)
 
-    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
-        shape = (1, len(mean), 1, 1)
-        self.shift = torch.tensor(mean, dtype=torch.float32, device=device).reshape(shape) * 255
-        self.scale = 1 / (torch.tensor(std, dtype=torch.float32, device=device).reshape(shape) * 255)
+
+class Normalize:
+    """(N, S, S, C) uint8 to (N, C, S, S) float32, (x / 255 - mean) / std, on the device, once a batch.
+
+    On the CPU it is written into memory that is used again as soon as nobody refers to it, because
+    fresh pages cost more than the arithmetic.
+    """
+
+    def __init__(
+        self, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device, *, channels_last: bool = False
+    ) -> None:
+        self._scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=device)
+        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32, device=device)
+        self._channels_last, self._device = channels_last, device
+        self._pool: Pool | None = None
+        self._rows: dict[int, tuple[Tensor, Tensor]] = {}  # width -> scale and shift of a row of pixels
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise a batch that is on the device already."""
-        channels_first = images.permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
-        return channels_first.sub_(self.shift).mul_(self.scale)
+        count, height, width, channels = images.shape
+        if self._channels_last:
+            flat = self._empty((count, height, width * channels))
+            scale, shift = self._row(width)
+            flat.copy_(images.reshape(flat.shape))
+            torch.addcmul(shift, flat, scale, out=flat)
+            return flat.view(count, height, width, channels).permute(0, 3, 1, 2)
+        planes = self._empty((count, channels, height, width))
+        planes.copy_(images.permute(0, 3, 1, 2))
+        scale, shift = self._scale[:, None, None], self._shift[:, None, None]
+        return torch.addcmul(shift, planes, scale, out=planes)
+
+    def _row(self, width: int) -> tuple[Tensor, Tensor]:
+        """Scale and shift repeated for each pixel of a row: a broadcast over long rows is vectorised."""
+        if width not in self._rows:
+            self._rows[width] = self._scale.repeat(width), self._shift.repeat(width)
+        return self._rows[width]
+
+    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+        if self._device.type != "cpu":
+            return torch.empty(shape, dtype=torch.float32, device=self._device)
+        size = math.prod(shape)
+        if self._pool is None or self._pool.size < size:
+            self._pool = Pool(size, np.dtype(np.float32))
+        return self._pool.take()[:size].view(shape)
 
 
 def statistics(images: list[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:

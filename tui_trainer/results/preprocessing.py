@@ -1,20 +1,17 @@
-"""How an image becomes the model's input, as a weight file says it: the way of validation, and no other.
-
-What a run writes beside its weights and what a prediction reads there stand in this one place.
-"""
+"""How an image becomes the model's input, as a weight file says it: the way of validation, and no other."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from tui_trainer.data.datasets import Spec
-from tui_trainer.data.transforms import Normalize
+from tui_trainer.data.transforms import RESAMPLER, Normalize
 
 RESIZES = ("squash", "crop", "pad")
 LARGEST_SIDE = 4096
@@ -41,28 +38,6 @@ class Targets:
     unit: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-
-
-def to_metadata(
-    *,
-    task: str,
-    model: str,
-    model_args: tuple[str, ...],
-    classes: tuple[str, ...],
-    preprocessing: Preprocessing,
-    targets: Targets,
-) -> dict[str, str]:
-    """What stands in a weight file beside the tensors: all that a prediction needs."""
-    numbers = {"mean": preprocessing.mean, "std": preprocessing.std}
-    return {
-        "format": "tui-trainer",
-        "task": task,
-        "model": model,
-        "model_args": json.dumps(model_args),
-        "classes": json.dumps(classes),
-        "preprocessing": json.dumps({**asdict(preprocessing.spec), **numbers}),
-        **({"targets": json.dumps(asdict(targets))} if targets.names else {}),
-    }
 
 
 def targets_of(metadata: Mapping[str, str]) -> Targets:
@@ -112,6 +87,8 @@ def validation_preprocessing(metadata: Mapping[str, str]) -> Preprocessing:
         raise ValueError(f"no {error}") from None
     if type(size) is not int or not 1 <= size <= LARGEST_SIDE or channels not in (1, 3) or resize not in RESIZES:
         raise ValueError(f"image_size {size}, channels {channels}, resize {resize}")
+    if said.get("resampler", RESAMPLER) != RESAMPLER:
+        raise ValueError(f"resampler {said['resampler']}: another version of this program is needed")
     sensible = all(map(math.isfinite, (*mean, *std))) and all(value > 0 for value in std)
     if not sensible or len(mean) != channels or len(std) != channels:
         raise ValueError(f"mean {mean}, std {std}")

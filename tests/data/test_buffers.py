@@ -1,0 +1,32 @@
+import gc
+
+import numpy as np
+import torch
+
+from tui_trainer.data.buffers import Pool
+
+
+def test_memory_comes_back_when_nothing_refers_to_it() -> None:
+    pool = Pool(10, np.dtype(np.uint8))
+    one = pool.take()
+    assert one.shape == (10,)
+    where = one.data_ptr()
+    view = one.view(5, 2)[1:]
+    del one
+    other = pool.take()
+    assert other.data_ptr() != where  # the view still refers to it
+    del view
+    gc.collect()
+    assert pool.take().data_ptr() == where
+
+
+def test_what_a_graph_keeps_is_not_handed_out() -> None:
+    pool = Pool(4, np.dtype(np.float32))
+    inputs = pool.take().fill_(2)
+    weight = torch.ones(4, requires_grad=True)
+    loss = (weight * inputs).sum()
+    del inputs
+    pool.take().fill_(9)
+    loss.backward()
+    assert weight.grad is not None
+    assert weight.grad.tolist() == [2] * 4

@@ -1,0 +1,84 @@
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from tui_trainer.data import pipeline
+from tui_trainer.data.decode import decode
+from tui_trainer.data.pipeline import Pipeline, Spec
+from tui_trainer.data.transforms import make_square, to_tensor
+
+rng = np.random.default_rng(2)
+
+
+def photo(height: int, width: int, ending: str = ".jpg") -> bytes:
+    small = rng.integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    return cv2.imencode(ending, cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC))[1].tobytes()
+
+
+def filled(made: Pipeline, data: bytes, epoch: int = 0, index: int = 0, size: int = 32) -> Tensor:
+    row = torch.zeros(size, size, 3, dtype=torch.uint8)
+    made.fill(data, row, epoch, index)
+    return row
+
+
+def spec(resize: str = "squash", size: int = 32) -> Spec:
+    return Spec(image_size=size, channels=3, resize=resize)
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+@pytest.mark.parametrize(("height", "width"), [(32, 32), (300, 200), (20, 90)])
+def test_evaluation_decodes_fully_and_changes_nothing(resize: str, height: int, width: int) -> None:
+    data = photo(height, width)
+    wanted = make_square(to_tensor(decode(data, 3)), 32, resize).permute(1, 2, 0)
+    assert torch.equal(filled(Pipeline(spec(resize)), data), wanted)
+
+
+@pytest.mark.parametrize("preset", ["none", "light", "standard"])
+def test_training_decodes_no_more_than_the_result_shows(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, scales = photo(1200, 1600), []
+
+    def spy(head: object, data: bytes, channels: int, reduce: int = 1) -> object:
+        scales.append(reduce)
+        return decoded(head, data, channels, reduce)
+
+    decoded = pipeline.decoded
+    monkeypatch.setattr(pipeline, "decoded", spy)
+    scaled = filled(Pipeline(spec(), preset, scaled=True), data).float()
+    whole = filled(Pipeline(spec(), preset), data).float()
+    assert scales == [8, 1]
+    assert (scaled - whole).abs().mean() < 4
+
+
+@pytest.mark.parametrize("preset", ["light", "standard", "trivial", "rand"])
+def test_a_result_is_a_function_of_its_address(preset: str) -> None:
+    data = photo(90, 120)
+    made = Pipeline(spec(), preset, 4, scaled=True)
+    first = filled(made, data, 1, 2)
+    assert torch.equal(filled(made, data, 1, 2), first)
+    others = [filled(Pipeline(spec(), preset, 5), data, 1, 2), filled(made, data, 2, 2), filled(made, data, 1, 3)]
+    assert not any(torch.equal(first, other) for other in others)
+
+
+def test_about_half_of_the_crops_are_mirrored() -> None:
+    pixels = np.tile(np.linspace(0, 255, 64, dtype=np.uint8)[None, :, None], (64, 1, 3))
+    data = cv2.imencode(".png", pixels)[1].tobytes()
+    made = Pipeline(spec(), "light")
+    falling = sum(bool(row[0, 0, 0] > row[0, -1, 0]) for row in (filled(made, data, 0, i) for i in range(200)))
+    assert 70 < falling < 130
+
+
+@pytest.mark.parametrize("preset", ["none", "light", "trivial"])
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (240, 320), (3, 2000)])
+def test_what_is_stored_gives_nearly_the_same(preset: str, height: int, width: int) -> None:
+    data = photo(height, width)
+    made = Pipeline(spec(), preset, scaled=True)
+    stored = made.stored(data)
+    assert stored.size <= made.most_stored
+    row = torch.zeros(32, 32, 3, dtype=torch.uint8)
+    kept = stored.copy()
+    made.fill_from(stored, row, 0, 1)
+    assert np.array_equal(stored, kept)
+    if (height, width) != (3, 2000):  # squashed to another shape, its crops are other parts
+        assert (row.float() - filled(made, data, 0, 1).float()).abs().mean() < (0.01 if height < 32 else 12)

@@ -1,0 +1,138 @@
+"""From the bytes of an image file to its row (S, S, C) uint8 in a batch, with as little work as the result needs.
+
+Header, then the crop is drawn, then a JPEG is decoded at the smallest of its own scales that still
+has every pixel of the crop's result, then only the crop is resampled, straight into the row.
+Evaluation decodes fully and changes nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from tui_trainer.data.augment import Box, build_change, random_box
+from tui_trainer.data.decode import Pixels
+from tui_trainer.data.header import Header, header
+from tui_trainer.data.jpeg import decoded
+from tui_trainer.data.transforms import Random, make_square, resize_into, square_of, to_tensor
+
+SCALES = (8, 4, 2)  # of libjpeg; the odd eighths are slower than a full decode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """How an image file becomes a tensor; the same in training, test and prediction."""
+
+    image_size: int
+    channels: int
+    resize: str
+
+
+class Pipeline:
+    """`preset` "none" changes nothing; `scaled` lets JPEGs be decoded at a part of their size."""
+
+    def __init__(
+        self, spec: Spec, preset: str = "none", seed: int = 0, *, scaled: bool = False, least: float = 0.5
+    ) -> None:
+        self._spec, self._seed, self._scaled, self._least = spec, seed, scaled, least
+        self.random = preset != "none"
+        self._change = build_change(preset)
+
+    def fill(self, data: bytes, row: Tensor, epoch: int, index: int) -> None:
+        """Write the image of a file into `row` (S, S, C) uint8.
+
+        Raises:
+            BadImageError: it cannot be decoded.
+        """
+        head = header(data)
+        if not self.random:
+            self._square(head, data, row)
+            return
+        random = Random(self._seed, epoch, index)
+        box = random_box(head.height, head.width, self._least, random)
+        reduce = self._scale(head, box.height, box.width, self._spec.image_size, self._spec.image_size)
+        pixels = decoded(head, data, self._spec.channels, reduce)
+        self._cut(pixels, _moved(box, head, pixels), row)
+        self._finish(row, random)
+
+    def fill_from(self, pixels: Pixels, row: Tensor, epoch: int, index: int) -> None:
+        """The same from what `stored` gave; `pixels` is left as it is."""
+        if not self.random:
+            row.copy_(torch.from_numpy(pixels))
+            return
+        random = Random(self._seed, epoch, index)
+        self._cut(pixels, random_box(pixels.shape[0], pixels.shape[1], self._least, random), row)
+        self._finish(row, random)
+
+    @property
+    def most_stored(self) -> int:
+        """Values (H * W * C) that `stored` gives at most."""
+        size, channels = self._spec.image_size, self._spec.channels
+        if not self.random:
+            return size * size * channels
+        return (size * 8 // 7) ** 2 * 4 // 3 * channels  # 4:3 with its shorter side a seventh longer than the result's
+
+    def stored(self, data: bytes) -> Pixels:
+        """What is worth keeping of an image for later epochs: (H, W, C) uint8.
+
+        Raises:
+            BadImageError: it cannot be decoded.
+        """
+        head, channels = header(data), self._spec.channels
+        if not self.random:
+            square = torch.empty(self._spec.image_size, self._spec.image_size, channels, dtype=torch.uint8)
+            self._square(head, data, square)
+            return square.numpy()
+        shrink = min(1.0, (self.most_stored / channels / head.pixels) ** 0.5)
+        if shrink == 1.0:
+            return decoded(head, data, channels)
+        height, width = (max(1, int(side * shrink)) for side in (head.height, head.width))
+        height, width = (min(side, self.most_stored // channels) for side in (height, width))
+        pixels = decoded(head, data, channels, self._scale(head, head.height, head.width, height, width))
+        small = torch.empty(height, width, channels, dtype=torch.uint8)
+        resize_into(pixels, small)
+        return small.numpy()
+
+    def _scale(self, head: Header, height: int, width: int, to_height: int, to_width: int) -> int:
+        """The largest divisor at which (height, width) still has all that (to_height, to_width) shows."""
+        if not self._scaled or head.format != "jpeg":
+            return 1
+        fits = (scale for scale in SCALES if height >= scale * to_height and width >= scale * to_width)
+        return next(fits, 1)
+
+    def _square(self, head: Header, data: bytes, row: Tensor) -> None:
+        size, mode = self._spec.image_size, self._spec.resize
+        target = square_of(head.height, head.width, size, mode)
+        pixels = decoded(head, data, self._spec.channels, self._scale(head, head.height, head.width, *target))
+        if target == (size, size):
+            resize_into(pixels, row)
+        else:
+            row.copy_(make_square(to_tensor(pixels), size, mode).permute(1, 2, 0))
+
+    def _cut(self, pixels: Pixels, box: Box, row: Tensor) -> None:
+        """Crop, flip and resample; one copy makes the crop contiguous, without which resampling is a third slower."""
+        part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
+        if box.flip:
+            mirrored = cv2.flip(part, 1)  # a view with a negative stride copies a hundred times slower
+            part = mirrored.reshape(part.shape).astype(np.uint8, copy=False)
+        resize_into(np.ascontiguousarray(part), row)
+
+    def _finish(self, row: Tensor, random: Random) -> None:
+        if self._change is not None:
+            row.copy_(self._change(row.permute(2, 0, 1), random).permute(1, 2, 0))
+
+
+def _moved(box: Box, head: Header, pixels: Pixels) -> Box:
+    """The box in an image that was decoded at a part of its size."""
+    height, width, _ = pixels.shape
+    if (height, width) == (head.height, head.width):
+        return box
+    down, right = height / head.height, width / head.width
+    top, left = round(box.top * down), round(box.left * right)
+    h = max(1, min(height - top, round(box.height * down)))
+    w = max(1, min(width - left, round(box.width * right)))
+    return Box(top, left, h, w, box.flip)
