@@ -57,6 +57,13 @@ class Told:
         assert isinstance(record, dict)
         return record
 
+    @property
+    def json_list(self) -> list[dict[str, Any]]:
+        """The one list on stdout."""
+        found = json.loads(self.out)
+        assert isinstance(found, list)
+        return found
+
 
 def _is_early(line: str) -> bool:
     return " = " not in line and not line.startswith(("epoch ", "lenet with"))

@@ -202,7 +202,7 @@ def test_a_file_that_cannot_be_read_is_warned_about_and_left_out(run_cli: Cli, t
     assert told.code == 0
     warnings = [line for line in told.err.splitlines() if line.startswith("warning: ")]
     assert sorted(warnings) == [
-        f"warning: 0/{first.name} is left out: damaged, truncated, or no image.",
+        f"warning: 0/{first.name} is left out: damaged or truncated.",
         f"warning: 0/{second.name} is left out: No such file or directory.",
     ]
     assert "warnings  2, see events.jsonl" in told.out

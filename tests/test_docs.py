@@ -21,7 +21,11 @@ def test_the_table_of_settings_is_up_to_date() -> None:
 def test_every_flag_and_subcommand_that_it_names_exists() -> None:
     text = README.read_text("utf-8")
     flags = {item.flag for item in SETTINGS.values()}
-    known = flags | {"--ascii", "--no-tui", "--json", "--background", "--config", "--print-config", "--help"}
+    known = (
+        flags
+        | {"--ascii", "--no-tui", "--json", "--background", "--config", "--print-config", "--help"}
+        | {"--filter", "--sort", "--yes"}
+    )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert named <= known | {"--num-classes"}, named - known
     assert {word for word in re.findall(r"tui-trainer (\w+) \w", text) if word in COMMANDS} >= {"send"}

@@ -238,5 +238,6 @@ def _run(module: str) -> Callable[[Sequence[str]], int]:
 
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    name: _run(f"{name}_command") for name in ("attach", "data", "predict", "runs", "send", "test", "tune", "weights")
+    name: _run(f"{name}_command")
+    for name in ("attach", "data", "export", "predict", "runs", "send", "test", "tune", "weights")
 }

@@ -17,7 +17,8 @@ from tui_trainer.text import display
 USAGE = """\
 tui-trainer [DIR] [flags]
        tui-trainer send RUN pause|resume|stop|abort|checkpoint|set NAME=VALUE
-       tui-trainer attach RUN | test RUN | predict RUN IMAGES | runs [show RUN] | data DIR | weights FILE | tune DIR"""
+       tui-trainer attach RUN | test RUN | predict RUN IMAGES | export RUN
+       tui-trainer runs [show RUN] | data DIR | weights FILE | tune DIR"""
 EPILOG = """\
 examples:
   tui-trainer sample_data/digits                      the screens, on a terminal

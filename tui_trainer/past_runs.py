@@ -6,19 +6,23 @@ import contextlib
 import csv
 import math
 import os
+import shutil
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tui_trainer import events
 from tui_trainer.config import read_toml
-from tui_trainer.errors import UserError
+from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import RunEnded, RunStarted, SettingChanged
 from tui_trainer.metric_names import headline, in_words, label
 from tui_trainer.run_folder import RunFolder, runs_root
 from tui_trainer.settings import Value
+from tui_trainer.text import display
 
+MAX_NOTE = 2000  # characters
 TAIL = 8192  # bytes in which the last event of a run surely begins
 
 
@@ -33,6 +37,8 @@ class PastRun:
     epochs: int
     changed: float
     metric: str = "val_top1"
+    seconds: float = 0.0
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -51,6 +57,21 @@ class PastRun:
             return ""
         name = self.metric.partition("_")[2]
         return in_words(name, self.best) + ("" if name == "top1" else f" {label(name)}")
+
+
+SORTS: dict[str, Callable[[PastRun], Any]] = {
+    "changed": lambda run: -run.changed,
+    "best": lambda run: (run.best is None, -(run.best or 0.0)),
+    "name": lambda run: run.name,
+    "epochs": lambda run: -run.epochs,
+    "time": lambda run: -run.seconds,
+}
+
+
+def matches(run: PastRun, text: str) -> bool:
+    """Whether the text occurs in the run's name, state, model, data or note."""
+    facts = (run.name, run.state, run.settings.get("model", ""), run.settings.get("data", ""), run.note)
+    return text.lower() in " ".join(map(str, facts)).lower()
 
 
 def past_runs(root: Path | None = None, most: int = 50) -> list[PastRun]:
@@ -94,7 +115,58 @@ def read_run(folder: RunFolder) -> PastRun:
         epochs=len(curve),
         changed=_changed(folder),
         metric=metric,
+        seconds=getattr(last, "seconds", 0.0),
+        note=_note(folder),
     )
+
+
+def _note(folder: RunFolder) -> str:
+    with contextlib.suppress(OSError):
+        return folder.note.read_text("utf-8", "replace")[:MAX_NOTE].strip()
+    return ""
+
+
+def write_note(folder: RunFolder, text: str) -> None:
+    """Keep what a person wants to remember of a run; nothing takes the note away."""
+    if text.strip():
+        folder.note.write_text(text.strip()[:MAX_NOTE] + "\n", "utf-8")
+    else:
+        folder.note.unlink(missing_ok=True)
+
+
+def rename(folder: RunFolder, name: str) -> RunFolder:
+    """Give the folder of a run another name, beside where it is.
+
+    Raises:
+        ConfigError: it is training, the name is taken, or is none.
+    """
+    _require_idle(folder)
+    path = folder.path.with_name(name) if name not in ("", ".", "..") and "/" not in name else None
+    if path is None or path.exists():
+        raise ConfigError(f"{display(name)} cannot be the run's name: it is taken, or is not one folder name.")
+    try:
+        folder.path.rename(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"Cannot rename {display(folder.path)}: {display(error)}.") from None
+    return RunFolder(path)
+
+
+def delete(folder: RunFolder) -> None:
+    """Remove a run with all its files.
+
+    Raises:
+        ConfigError: it is training, or its files cannot be removed.
+    """
+    _require_idle(folder)
+    try:
+        shutil.rmtree(folder.path)
+    except OSError as error:
+        raise ConfigError(f"Cannot remove {display(folder.path)}: {error.strerror}.") from None
+
+
+def _require_idle(folder: RunFolder) -> None:
+    if is_running(folder):
+        raise ConfigError(f"{display(folder.path)} is training: stop it first (tui-trainer send RUN stop).")
 
 
 def as_given(run: PastRun) -> dict[str, Value]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -22,7 +21,7 @@ from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, worker_context
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, Index, write_split
-from tui_trainer.data.transforms import RESAMPLER, Normalize
+from tui_trainer.data.transforms import Normalize
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Batch, Commands, Job
 from tui_trainer.engine.keeping import Keeping, leave_a_good_end
@@ -36,6 +35,7 @@ from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.every import parse_every
 from tui_trainer.models import catalog
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
+from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadata
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.settings import AUTO
@@ -281,30 +281,15 @@ def _loss(config: Config, index: Index) -> nn.Module:
 
 def describe(config: Config, data: Data) -> dict[str, str]:
     """What stands in a weight file beside the tensors: all that a prediction needs."""
-    index, spec = data.index, data.spec
-    preprocessing = {
-        "image_size": spec.image_size,
-        "channels": spec.channels,
-        "resize": spec.resize,
-        "mean": list(data.mean),
-        "std": list(data.std),
-        "resampler": RESAMPLER,
-    }
-    targets = {
-        "names": list(index.target_names),
-        "unit": index.unit,
-        "mean": list(data.target_mean),
-        "std": list(data.target_std),
-    }
-    return {
-        "format": "tui-trainer",
-        "task": index.task,
-        "model": config.model.model,
-        "model_args": json.dumps(list(config.model.model_args)),
-        "classes": json.dumps(list(index.classes)),
-        "preprocessing": json.dumps(preprocessing),
-        **({"targets": json.dumps(targets)} if index.target_names else {}),
-    }
+    index = data.index
+    return to_metadata(
+        task=index.task,
+        model=config.model.model,
+        model_args=config.model.model_args,
+        classes=index.classes,
+        preprocessing=Preprocessing(spec=data.spec, mean=data.mean, std=data.std),
+        targets=Targets(names=index.target_names, unit=index.unit, mean=data.target_mean, std=data.target_std),
+    )
 
 
 def _lock(folder: RunFolder) -> filelock.BaseFileLock:

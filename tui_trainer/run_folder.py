@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "output.log"
 
     @property
+    def note(self) -> Path:
+        """What a person wrote down about the run."""
+        return self.path / "note.txt"
+
+    @property
     def lock(self) -> Path:
         """Held by the process that trains."""
         return self.path / ".lock"

@@ -1,39 +1,100 @@
-"""`tui-trainer runs`: what was trained on this machine."""
+"""`tui-trainer runs`: what was trained on this machine, side by side, named, noted and cleared away."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from tui_trainer.comparison import differences
+from tui_trainer.config import did_you_mean
 from tui_trainer.errors import ConfigError
-from tui_trainer.past_runs import PastRun, past_runs, read_run
+from tui_trainer.past_runs import SORTS, PastRun, delete, matches, past_runs, read_run, rename, write_note
 from tui_trainer.run_folder import find_run
-from tui_trainer.text import display
+from tui_trainer.text import display, duration
 
-USAGE = "Usage: tui-trainer runs [list|show RUN] [--json]."
+USAGE = """\
+Usage: tui-trainer runs [list] [--filter TEXT] [--sort changed|best|name|epochs|time] [--json]
+       tui-trainer runs show RUN [--json]
+       tui-trainer runs compare RUN RUN ... [--json]
+       tui-trainer runs rename RUN NAME | note RUN TEXT | rm RUN ... [--yes]"""
+MOST = 1000  # runs that are listed
 
 
 def main(argv: Sequence[str]) -> int:
-    """Print a table of the runs, or what is known of one; the exit code.
+    """Do what the words ask for; the exit code.
 
     Raises:
-        ConfigError: the words are not understood, or there is no such run.
+        ConfigError: the words are not understood, there is no such run, or it is training.
     """
     if argv in (["-h"], ["--help"]):
         print(f"{USAGE}\n\n{__doc__}")
         return 0
-    words = [word for word in argv if word != "--json"]
-    as_json = "--json" in argv
-    if words[:1] == ["show"] and len(words) == 2:
-        run = read_run(find_run(words[1]))
-        print(json.dumps(_record(run), indent=None if as_json else 1))
-        return 0
-    if words not in ([], ["list"]):
-        raise ConfigError(USAGE)
-    runs = past_runs()
-    print(json.dumps([_record(run) for run in runs])) if as_json else _print(runs)
+    options, words = _options(argv)
+    kind, names = (words[0], words[1:]) if words else ("list", [])
+    match kind, names:
+        case "list", []:
+            _list(options)
+        case "show", [name]:
+            print(json.dumps(_record(read_run(find_run(name))), indent=None if "json" in options else 1))
+        case "compare", [_, _, *_]:
+            _compare([read_run(find_run(name)) for name in names], as_json="json" in options)
+        case "rename", [name, new]:
+            rename(find_run(name), new)
+        case "note", [name, *text]:
+            write_note(find_run(name), " ".join(text))
+        case "rm", [_, *_]:
+            return _remove(names, sure="yes" in options)
+        case _:
+            known = ("list", "show", "compare", "rename", "note", "rm")
+            hint = did_you_mean(kind, known) if kind not in known else "."
+            raise ConfigError(
+                f"runs {display(' '.join(words), 60)} is not understood{hint} See tui-trainer runs --help."
+            )
     return 0
+
+
+def _options(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    options, words, rest = dict[str, str](), list[str](), list(argv)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if word in ("--json", "--yes"):
+            options[name] = ""
+        elif word.startswith("--") and name in ("filter", "sort"):
+            if not equals and not rest:
+                raise ConfigError(f"{word} needs a value; see tui-trainer runs --help.")
+            options[name] = value if equals else rest.pop(0)
+        elif word.startswith("--"):
+            raise ConfigError(f"Unknown flag {display(word)}{did_you_mean(name, ('json', 'yes', 'filter', 'sort'))}")
+        else:
+            words.append(word)
+    return options, words
+
+
+def _list(options: dict[str, str]) -> None:
+    order = options.get("sort", "changed")
+    if order not in SORTS:
+        raise ConfigError(f"--sort takes one of {', '.join(SORTS)}{did_you_mean(order, SORTS)}")
+    runs = sorted((run for run in past_runs(most=MOST) if matches(run, options.get("filter", ""))), key=SORTS[order])
+    if "json" in options:
+        print(json.dumps([_record(run) for run in runs]))
+        return
+    rows = [
+        (
+            run.name,
+            run.state,
+            run.best_in_words,
+            str(run.epochs),
+            duration(run.seconds) if run.seconds else "",
+            str(run.settings.get("model", "")),
+            str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2],
+            run.note.partition("\n")[0],
+        )
+        for run in runs
+    ]
+    _print(("run", "state", "best", "epochs", "time", "model", "data", "note"), rows)
 
 
 def _record(run: PastRun) -> dict[str, Any]:
@@ -43,19 +104,49 @@ def _record(run: PastRun) -> dict[str, Any]:
         "epochs": run.epochs,
         "best": run.best,
         "metric": run.metric,
+        "seconds": run.seconds,
         "changed": run.changed,
+        "note": run.note,
         "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in run.settings.items()},
     }
 
 
-def _print(runs: list[PastRun]) -> None:
+def _compare(runs: Sequence[PastRun], *, as_json: bool) -> None:
+    """Only where they differ, results first."""
+    changed = [difference for difference in differences(runs) if difference.differs]
+    if as_json:
+        settings = {difference.name: difference.values for difference in changed}
+        print(json.dumps({"runs": [_record(run) for run in runs], "differences": settings}))
+        return
+    rows = [
+        ("state", *(run.state for run in runs)),
+        ("best", *(run.best_in_words for run in runs)),
+        ("epochs", *(str(run.epochs) for run in runs)),
+        ("time", *(duration(run.seconds) for run in runs)),
+        *((difference.name, *difference.values) for difference in changed),
+    ]
+    _print(("", *(run.name for run in runs)), rows)
+
+
+def _remove(names: Sequence[str], *, sure: bool) -> int:
+    folders = [find_run(name) for name in names]
+    for folder in folders:
+        if not sure:
+            if not sys.stdin.isatty():
+                raise ConfigError("runs rm asks before it removes a run: without a terminal, add --yes.")
+            print(f"Remove {display(folder.path)} with its checkpoints? [y/N] ", end="", file=sys.stderr, flush=True)
+            if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+                continue
+        delete(folder)
+    return 0
+
+
+def _print(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table("run", "state", "best", "epochs", "model", "data", box=None, pad_edge=False)
-    for run in runs:
-        settings = (run.settings.get("model", ""), run.settings.get("data", ""))
-        cells = (run.name, run.state, run.best_in_words, run.epochs, *settings)
-        table.add_row(*(Text(display(cell, 80)) for cell in cells))
+    table = Table(*(Column(Text(display(header, 40))) for header in headers), box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(display(cell, 80)) for cell in row))
     Console(soft_wrap=True).print(table)

@@ -169,8 +169,7 @@ def test_bad_files_are_told_once_and_left_out(with_bad: Path) -> None:
         told += [text for batch in got for text in batch.warnings]
     assert counts == [56, 56]
     assert sorted(text.partition(": ")[2] for text in told) == [
-        "damaged, truncated, or no image.", "damaged, truncated, or no image.", "not a regular file.",
-        "not a regular file.",
+        "an HTML page, which is not read.", "damaged or truncated.", "not a regular file.", "not a regular file.",
     ]  # fmt: skip
     assert len({text.partition(" ")[0] for text in told}) == 4
 

@@ -85,8 +85,8 @@ def test_a_file_that_cannot_be_read_is_named_and_left_out(index: Index, tmp_path
     assert batch.inputs.shape == (2, 16, 16, 3)
     assert batch.targets.tolist() == [0, 1]
     assert batch.bad == [
-        (b"a/bad.png", "damaged, truncated, or no image"),
-        (b"b/bad.png", "damaged, truncated, or no image"),
+        (b"a/bad.png", "an HTML page, which is not read"),
+        (b"b/bad.png", "an HTML page, which is not read"),
     ]
     nothing = collate([dataset[0, 0]])
     assert (len(nothing.targets), len(nothing.inputs), len(nothing.bad)) == (0, 0, 1)

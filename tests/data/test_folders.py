@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tui_trainer.data.folders import _index, require_folder, scan
 from tui_trainer.data.index import PARTS, TEST, TRAIN, VAL, Index, split, write_split
+from tui_trainer.data.walk import Names
 from tui_trainer.errors import DataError
 
 Make = Callable[..., Path]
@@ -220,9 +221,10 @@ FRACTION = st.floats(0, 1, exclude_min=True, exclude_max=True)
 
 def index_of(counts: list[int]) -> Index:
     classes = tuple(f"c{n}" for n in range(len(counts)))
-    groups = [
-        (c, [b"%s/%d.png" % (c.encode(), i) for i in range(n)], TRAIN) for c, n in zip(classes, counts, strict=True)
+    blocks = [
+        b"".join(b"%s/%d.png\0" % (c.encode(), i) for i in range(n)) for c, n in zip(classes, counts, strict=True)
     ]
+    groups = [(c, Names(block, n), TRAIN) for c, block, n in zip(classes, blocks, counts, strict=True)]
     return _index(Path("/data"), classes, groups)
 
 

@@ -61,9 +61,17 @@ def test_every_key_of_the_table_has_an_action() -> None:
 
 
 def _screen_class(name: str) -> type:
-    from tui_trainer.tui.screens import data, home, loader, recipe, train, weights
+    from tui_trainer.tui.screens import compare, data, home, loader, recipe, train, weights
 
-    module = {"data": data, "home": home, "loader": loader, "recipe": recipe, "train": train, "weights": weights}[name]
+    module = {
+        "compare": compare,
+        "data": data,
+        "home": home,
+        "loader": loader,
+        "recipe": recipe,
+        "train": train,
+        "weights": weights,
+    }[name]
     return getattr(module, f"{name.capitalize()}Screen")  # type: ignore[no-any-return]
 
 

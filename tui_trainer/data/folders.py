@@ -8,61 +8,48 @@ root/val/class/**/image
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from tui_trainer.data.index import TEST, TRAIN, VAL, Index, split
+from tui_trainer.data.walk import EXTENSIONS, Names, Walk, blob_of, images_below, is_folder, is_ignored, stamp
 from tui_trainer.errors import DataError
 from tui_trainer.text import display
 
-EXTENSIONS = (
-    b".jpg",
-    b".jpeg",
-    b".jpe",
-    b".jfif",
-    b".png",
-    b".bmp",
-    b".webp",
-    b".tif",
-    b".tiff",
-    b".gif",
-    b".avif",
-)
 VAL_FOLDERS = ("val", "valid", "validation", "test")
-_IGNORED = (b".", b"__MACOSX", b"@eaDir")  # hidden, and what archivers and file servers leave behind
 
 
 @dataclass
 class _Found:
     """Class folders and their images while scanning."""
 
-    names: dict[str, list[bytes]] = field(default_factory=dict)  # class -> paths relative to the root
-    warnings: list[str] = field(default_factory=list)
+    names: dict[str, Names] = field(default_factory=dict)  # class -> paths relative to the root
 
 
-def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> Index:
-    """The index of a folder with its split.
+def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int, walk: Walk | None = None) -> Index:
+    """The index of a folder with its split; `walk` learns which folders were listed.
 
     Raises:
         DataError: there is nothing to train on, or the parts do not go together.
     """
     require_folder(root)
+    walk = walk or Walk()
     # Without links, because the names of validation images may begin with "../".
     root, val_root = root.resolve(), val_root.resolve() if val_root else None
+    walk.folders.append(stamp(os.fsencode(root)))
     train_folder, given = _given_parts(root, val_root)
-    found = _scan_classes(train_folder, root)
-    classes = _require_classes(found, train_folder)
-    warnings = list(found.warnings)
+    found = _scan_classes(train_folder, root, walk)
+    classes = _require_classes(found, train_folder, walk)
+    warnings = walk.warnings
     index = _index(root, classes, [(name, found.names[name], TRAIN) for name in classes])
     if not given:
         index, lonely = split(index, val_fraction, seed)
         return replace(index, warnings=(*warnings, *lonely))
     for part, folder in given:
-        others = _scan_classes(folder, root)
-        warnings += others.warnings
+        others = _scan_classes(folder, root, walk)
         _require_known(others, classes, folder)
         index = _append(index, others, part)
     if TEST not in [part for part, _ in given] and given[0][1].name == "test":
@@ -112,59 +99,30 @@ def _is_split(root: Path) -> bool:
     if any((root / name).is_dir() for name in VAL_FOLDERS):
         return True
     with os.scandir(os.fsencode(train)) as entries:
-        return any(_is_folder(entry) for entry in entries if not entry.name.startswith(_IGNORED))
+        return any(is_folder(entry) for entry in entries if not is_ignored(entry.name))
 
 
-def _scan_classes(folder: Path, root: Path) -> _Found:
+def _scan_classes(folder: Path, root: Path, walk: Walk) -> _Found:
     require_folder(folder)
-    found, loose = _Found(), 0
+    found, loose, below = _Found(), 0, os.fsencode(os.path.relpath(folder, root))
+    start = b"" if below == b"." else below + b"/"
+    walk.folders.append(stamp(os.fsencode(folder)))
     with os.scandir(os.fsencode(folder)) as entries:
         for entry in sorted(entries, key=lambda e: e.name):
-            if entry.name.startswith(_IGNORED):
+            if is_ignored(entry.name):
                 continue
-            if _is_folder(entry):
-                name = os.fsdecode(entry.name)
-                images = sorted(_images_below(entry.path, found.warnings))
-                found.names[name] = [os.path.relpath(path, os.fsencode(root)) for path in images]
+            if is_folder(entry):
+                found.names[os.fsdecode(entry.name)] = images_below(entry.path, start + entry.name + b"/", walk)
             elif entry.name.lower().endswith(EXTENSIONS):
                 loose += 1
-    if loose and any(found.names.values()):
-        found.warnings.append(f"{loose} images directly in {display(folder)} have no class and are left out.")
+    if loose and any(names.count for names in found.names.values()):
+        walk.warnings.append(f"{loose} images directly in {display(folder)} have no class and are left out.")
     return found
 
 
-def _is_folder(entry: os.DirEntry[bytes]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a link to itself
-        return False
-
-
-def _images_below(folder: bytes, warnings: list[str]) -> Iterator[bytes]:
-    """Image files at any depth; links are followed, and a loop of links is cut."""
-    stack, seen = [folder], set[tuple[int, int]]()
-    while stack:
-        current = stack.pop()
-        try:
-            status = os.stat(current)
-            if (status.st_dev, status.st_ino) in seen:
-                continue
-            seen.add((status.st_dev, status.st_ino))
-            with os.scandir(current) as entries:
-                for entry in entries:
-                    if entry.name.startswith(_IGNORED):
-                        continue
-                    if _is_folder(entry):
-                        stack.append(entry.path)
-                    elif entry.name.lower().endswith(EXTENSIONS):
-                        yield entry.path
-        except OSError as error:
-            warnings.append(f"Cannot read the folder {display(current)}: {error.strerror}; it is left out.")
-
-
-def _require_classes(found: _Found, root: Path) -> tuple[str, ...]:
-    empty = [name for name, images in found.names.items() if not images]
-    classes = tuple(name for name, images in found.names.items() if images)
+def _require_classes(found: _Found, root: Path, walk: Walk) -> tuple[str, ...]:
+    empty = [name for name, images in found.names.items() if not images.count]
+    classes = tuple(name for name, images in found.names.items() if images.count)
     shape = "put the images of each class into a folder of their own, such as cat/1.jpg and dog/1.jpg"
     if not classes:
         loose = sum(entry.name.lower().endswith(EXTENSIONS) for entry in os.scandir(os.fsencode(root)))
@@ -176,12 +134,12 @@ def _require_classes(found: _Found, root: Path) -> tuple[str, ...]:
             f"{display(root)} has one class only, {display(classes[0])}: a classifier needs two or more; {shape}."
         )
     if empty:
-        found.warnings.append(f"Folders without images are no classes: {display(', '.join(empty))}.")
+        walk.warnings.append(f"Folders without images are no classes: {display(', '.join(empty))}.")
     return classes
 
 
 def _require_known(others: _Found, classes: Sequence[str], folder: Path) -> None:
-    unknown = sorted(name for name, images in others.names.items() if images and name not in classes)
+    unknown = sorted(name for name, images in others.names.items() if images.count and name not in classes)
     if unknown:
         raise DataError(
             f"{display(folder)} has classes that the training part has not: {display(', '.join(unknown))}; "
@@ -189,25 +147,25 @@ def _require_known(others: _Found, classes: Sequence[str], folder: Path) -> None
         )
 
 
-def _index(root: Path, classes: tuple[str, ...], groups: list[tuple[str, list[bytes], int]]) -> Index:
-    names = [name for _, group, _ in groups for name in group]
-    number = {name: i for i, name in enumerate(classes)}
+def _index(root: Path, classes: tuple[str, ...], groups: list[tuple[str, Names, int]]) -> Index:
+    blob, offsets = blob_of([names.block for _, names, _ in groups])
+    number, counts = {name: i for i, name in enumerate(classes)}, [names.count for _, names, _ in groups]
     return Index(
         root=root,
-        blob=b"".join(names),
-        offsets=np.cumsum([0, *map(len, names)], dtype=np.int64),
-        targets=np.repeat([number[c] for c, _, _ in groups], [len(g) for _, g, _ in groups]).astype(np.int32),
-        parts=np.repeat([part for *_, part in groups], [len(g) for _, g, _ in groups]).astype(np.uint8),
+        blob=blob,
+        offsets=offsets,
+        targets=np.repeat(np.array([number[name] for name, *_ in groups], np.int32), counts),
+        parts=np.repeat(np.array([part for *_, part in groups], np.uint8), counts),
         classes=classes,
     )
 
 
 def _append(index: Index, found: _Found, part: int) -> Index:
-    groups = [(name, images, part) for name, images in found.names.items() if images]
+    groups = [(name, names, part) for name, names in found.names.items() if names.count]
     more = _index(index.root, index.classes, groups)
     return replace(
         index,
-        blob=index.blob + more.blob,
+        blob=bytes(index.blob) + bytes(more.blob),
         offsets=np.concatenate([index.offsets, more.offsets[1:] + len(index.blob)]),
         targets=np.concatenate([index.targets, more.targets]),
         parts=np.concatenate([index.parts, more.parts]),

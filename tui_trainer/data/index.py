@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import mmap
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,9 @@ from tui_trainer.text import display
 TRAIN, VAL, TEST = 0, 1, 2
 PARTS = ("train", "val", "test")
 CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression", "multilabel")
+_TOGETHER = 1 << 14  # names that are hashed at a time: their letters stay in the cache of the processor
+
+Blob = bytes | mmap.mmap  # of a file that worker processes share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +37,7 @@ class Index:
     """
 
     root: Path
-    blob: bytes
+    blob: Blob
     offsets: npt.NDArray[np.int64]  # (M + 1,)
     targets: npt.NDArray[Any]  # (M,) int32, or (M, K) float32 of several labels (0 or 1) or of numbers
     parts: npt.NDArray[np.uint8]  # (M,), of TRAIN, VAL, TEST
@@ -85,22 +90,47 @@ def split(index: Index, val_fraction: float, seed: int) -> tuple[Index, list[str
 
     A sample's place is a hash of (seed, its name), so that adding files moves few others.
     """
-    parts, lonely = index.parts.copy(), []
-    for number, name in enumerate(index.classes):
-        members = np.flatnonzero(index.targets == number)
+    parts, lonely, rank = index.parts.copy(), [], ranks(index.blob, index.offsets, seed)
+    one = index.unit.removesuffix("s")
+    for name, members in _groups(index):
         if len(members) == 1:
-            lonely.append(f"Class {display(name)} has one image only: it stays in the training part.")
+            lonely.append(f"Class {display(name)} has one {one} only: it stays in the training part.")
             continue
         held_out = min(len(members) - 1, max(1, round(len(members) * val_fraction)))
-        ranked = sorted(members.tolist(), key=lambda i: _rank(seed, index.name(i)))
-        parts[ranked[:held_out]] = VAL
+        parts[members[np.argsort(rank[members], kind="stable")[:held_out]]] = VAL
     if not (parts == VAL).any():
-        raise DataError(f"Every class in {display(index.root)} has one image only: nothing is left to validate on.")
+        raise DataError(f"Every class in {display(index.root)} has one {one} only: nothing is left to validate on.")
     return replace(index, parts=parts), lonely
 
 
-def _rank(seed: int, name: bytes) -> bytes:
-    return hashlib.blake2b(name, digest_size=8, key=seed.to_bytes(8, "little")).digest()
+def _groups(index: Index) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
+    """The samples that are split together: those of a class, or all."""
+    if index.task != CLASSIFICATION:
+        yield "", np.arange(len(index))
+        return
+    ends = np.bincount(index.targets, minlength=len(index.classes)).cumsum()
+    yield from zip(index.classes, np.split(np.argsort(index.targets, kind="stable"), ends[:-1]), strict=True)
+
+
+def ranks(blob: Blob, offsets: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
+    """A 64-bit hash of (seed, name) for each of M names: a polynomial of its bytes, mixed as in SplitMix64."""
+    if len(offsets) < 2:
+        return np.zeros(0, np.uint64)
+    found = np.empty(len(offsets) - 1, np.uint64)
+    powers = np.power(np.uint64(0x100000001B3), np.arange(int(np.diff(offsets).max()), dtype=np.uint64))
+    for first in range(0, len(found), _TOGETHER):
+        ends = offsets[first : first + _TOGETHER + 1]
+        lengths = np.diff(ends)
+        letters = np.frombuffer(blob, np.uint8, int(ends[-1] - ends[0]), int(ends[0])).astype(np.uint64)
+        letters += 1
+        letters *= powers[np.arange(len(letters)) - np.repeat(ends[:-1] - ends[0], lengths)]
+        found[first : first + len(lengths)] = np.add.reduceat(letters, ends[:-1] - ends[0])
+    found += np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        found ^= found >> np.uint64(shift)
+        found *= np.uint64(factor)
+    found ^= found >> np.uint64(31)
+    return found
 
 
 def write_split(index: Index, path: Path) -> None:

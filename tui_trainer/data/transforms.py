@@ -128,6 +128,16 @@ class Normalize:
         scale, shift = self._scale[:, None, None], self._shift[:, None, None]
         return torch.addcmul(shift, planes, scale, out=planes)
 
+    @property
+    def shift(self) -> Tensor:
+        """What is taken away from pixels in 0..255 first, (1, C, 1, 1)."""
+        return (-self._shift / self._scale).reshape(1, -1, 1, 1)
+
+    @property
+    def scale(self) -> Tensor:
+        """What they are multiplied with then, (1, C, 1, 1)."""
+        return self._scale.reshape(1, -1, 1, 1)
+
     def _row(self, width: int) -> tuple[Tensor, Tensor]:
         """Scale and shift repeated for each pixel of a row: a broadcast over long rows is vectorised."""
         if width not in self._rows:

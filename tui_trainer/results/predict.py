@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tui_trainer.data.folders import EXTENSIONS
 from tui_trainer.data.index import CLASSIFICATION, REGRESSION, Index
+from tui_trainer.data.walk import EXTENSIONS
 from tui_trainer.errors import DataError
 from tui_trainer.results.inference import answers
 from tui_trainer.results.trained import Trained

@@ -1,11 +1,14 @@
-"""How an image becomes the model's input, as a weight file says it: the way of validation, and no other."""
+"""How an image becomes the model's input, as a weight file says it: the way of validation, and no other.
+
+What a run writes beside its weights and what a prediction reads there stand in this one place.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -38,6 +41,28 @@ class Targets:
     unit: str = ""
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+
+
+def to_metadata(
+    *,
+    task: str,
+    model: str,
+    model_args: tuple[str, ...],
+    classes: tuple[str, ...],
+    preprocessing: Preprocessing,
+    targets: Targets,
+) -> dict[str, str]:
+    """What stands in a weight file beside the tensors: all that a prediction needs."""
+    numbers = {"mean": preprocessing.mean, "std": preprocessing.std}
+    return {
+        "format": "tui-trainer",
+        "task": task,
+        "model": model,
+        "model_args": json.dumps(model_args),
+        "classes": json.dumps(classes),
+        "preprocessing": json.dumps({**asdict(preprocessing.spec), **numbers, "resampler": RESAMPLER}),
+        **({"targets": json.dumps(asdict(targets))} if targets.names else {}),
+    }
 
 
 def targets_of(metadata: Mapping[str, str]) -> Targets:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from pathlib import Path
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -12,10 +14,11 @@ from textual.widgets import DataTable, Footer, Static
 
 from tui_trainer.config import read_toml
 from tui_trainer.errors import UserError
-from tui_trainer.past_runs import PastRun, as_given, past_runs, sample_data
+from tui_trainer.past_runs import SORTS, PastRun, as_given, delete, matches, past_runs, rename, sample_data, write_note
 from tui_trainer.text import display, user_path
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.screens.compare import CompareScreen
 from tui_trainer.tui.screens.dialogs import AskScreen
 from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
@@ -38,32 +41,45 @@ class HomeScreen(Screen[None]):
         super().__init__()
         self._draft = draft
         self._runs: list[PastRun] = []
+        self._marked: set[Path] = set()
+        self._words, self._order = "", "changed"
 
     def compose(self) -> ComposeResult:
         """A welcome at the first start, else the list."""
         yield StepBar("home")
         with Vertical(id="home"):
             yield Static(Content(WELCOME), id="welcome")
+            yield Static(id="filtered")
             yield DataTable(cursor_type="row", zebra_stripes=True)
         yield Footer(compact=True)
 
     def on_screen_resume(self) -> None:
         """Runs may have come and gone; reading the ends of 50 runs takes about 20 ms."""
-        self._runs = past_runs()
+        self._show()
+
+    def _show(self) -> None:
+        everything = past_runs()
+        shown = [run for run in everything if matches(run, self._words)]
+        self._runs = sorted(shown, key=SORTS[self._order])
         table = self.query_one(DataTable)
         columns = slice(None) if self.size.width >= WIDE else slice(len(HEADERS) - 2)
         rows = [self._cells(run)[columns] for run in self._runs]
         fill(table, HEADERS[columns], rows, room=self.size.width - 2)
-        table.display = bool(self._runs)
-        self.query_one("#welcome").display = not self._runs
-        if self._runs:
+        table.display = bool(everything)
+        self.query_one("#welcome").display = not everything
+        filtered = f"{len(self._runs)} of {len(everything)} runs with {display(self._words, 40)}; / changes it"
+        self.query_one("#filtered", Static).update(Content.styled(filtered, "$foreground-muted"))
+        self.query_one("#filtered").display = bool(self._words)
+        if everything:
             table.focus()
 
     def _cells(self, run: PastRun) -> list[Content]:
         data = str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2]
         state = "$text-error" if run.state in ("failed", "ended without a word") else "$text-success"
+        mark = "* " if run.folder.path in self._marked else ""
+        note = f"  {display(run.note, 30)}" if run.note else ""
         return [
-            Content(display(run.name, 40)),
+            Content.assemble((mark, "bold $accent"), display(run.name, 40), (note, "$foreground-muted")),
             Content.styled(run.state, state),
             Content.styled(run.best_in_words, "bold"),
             Content.styled(sparkline(run.curve), "$text-accent"),
@@ -117,6 +133,71 @@ class HomeScreen(Screen[None]):
                     self.app.action_go("recipe")  # type: ignore[attr-defined]
 
         self.app.push_screen(AskScreen("Configuration file to read", "run.toml"), read)
+
+    def action_mark(self) -> None:
+        """Mark a run, or take the mark away; the cursor goes on."""
+        if run := self._current:
+            self._marked ^= {run.folder.path}
+            table = self.query_one(DataTable)
+            row = min(table.cursor_row + 1, len(self._runs) - 1)
+            self._show()
+            table.move_cursor(row=row)
+
+    def action_compare(self) -> None:
+        """Marked runs side by side; there must be two."""
+        runs = [run for run in self._runs if run.folder.path in self._marked]
+        if len(runs) < 2:
+            self.notify("Mark two or more runs with space first.", markup=False)
+            return
+        self.app.push_screen(CompareScreen(runs))
+
+    def action_filter(self) -> None:
+        """Show only some runs."""
+
+        def taken(words: str | None) -> None:
+            if words is not None:
+                self._words = words.strip()
+                self._show()
+
+        self.app.push_screen(AskScreen("Only runs whose name, state, model, data or note has", "all runs"), taken)
+
+    def action_sort(self) -> None:
+        """The next order."""
+        orders = list(SORTS)
+        self._order = orders[(orders.index(self._order) + 1) % len(orders)]
+        self._show()
+        self.notify(f"Sorted by {self._order}.", timeout=2)
+
+    def action_note(self) -> None:
+        """Write a note."""
+        self._ask("Note", lambda run, text: write_note(run.folder, text))
+
+    def action_rename(self) -> None:
+        """Another name."""
+        self._ask("New name", lambda run, name: rename(run.folder, name))
+
+    def action_delete(self) -> None:
+        """Remove a run, after a question."""
+        self._ask(
+            f"Remove {display(self._current.name, 40) if self._current else ''} with its checkpoints? Type yes",
+            lambda run, word: delete(run.folder) if word.strip().lower() == "yes" else None,
+        )
+
+    def _ask(self, title: str, act: Callable[[PastRun, str], object]) -> None:
+        run = self._current
+        if run is None:
+            return
+
+        def told(text: str | None) -> None:
+            if text is None:
+                return
+            try:
+                act(run, text)
+            except (UserError, OSError) as error:
+                self.notify(display(error, 300), severity="error", markup=False)
+            self._show()
+
+        self.app.push_screen(AskScreen(title, display(run.note or run.name, 60)), told)
 
     def action_copy_config(self) -> None:
         """Fill the screens with the settings of a run."""

@@ -13,6 +13,7 @@ from textual.widgets import Footer, Static
 
 from tui_trainer.advice import advice
 from tui_trainer.commands import Abort, Checkpoint, Command, Pause, Resume, Set, Stop
+from tui_trainer.comparison import best_before, val_curve
 from tui_trainer.events import Evaluated, Event, Progress, RunStarted
 from tui_trainer.metric_names import HEADLINES, RATES, label
 from tui_trainer.run_folder import RunFolder
@@ -121,7 +122,17 @@ class TrainScreen(Screen[None]):
             self._chart("score").show_metric(label(name), percent=name in RATES)
             if event.step:
                 self._draw_again(event)
+            self._draw_ghost()
         self._add_points(event)
+
+    def _draw_ghost(self) -> None:
+        """The best earlier run on the same data, dim behind this one."""
+        folder = self._trainer.session.folder if self._trainer else None
+        ghost = best_before(folder) if folder is not None else None
+        if ghost is not None:
+            for chart, name in (("loss", "loss"), ("score", self._score)):
+                points = val_curve(ghost.folder, f"val_{name}")
+                self._chart(chart).set_series(Line(name="best before", ghost=True, smooth=False), points)
 
     def _draw_again(self, started: RunStarted) -> None:
         """A run goes on: what it trained after that step, and trains again, is taken off the charts."""

@@ -1,0 +1,62 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tui_trainer.data.walk import Names, Walk, blob_of, images_below
+
+
+def below(folder: Path, prefix: bytes = b"c/") -> tuple[list[bytes], Walk]:
+    walk = Walk()
+    names = images_below(os.fsencode(folder), prefix, walk)
+    found = names.block.split(b"\0")[:-1]
+    assert names.count == len(found)
+    return found, walk
+
+
+def test_images_are_found_at_any_depth_in_a_fixed_order(tmp_path: Path) -> None:
+    for name in ("b.jpg", "a.PNG", "notes.txt", ".hidden.jpg", "deep/er/z.webp", "deep/y.tiff", "@eaDir/thumb.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found, walk = below(tmp_path)
+    assert found == [b"c/a.PNG", b"c/b.jpg", b"c/deep/y.tiff", b"c/deep/er/z.webp"]
+    assert [stamp.path for stamp in walk.folders] == [os.fsencode(tmp_path / part) for part in ("", "deep", "deep/er")]
+
+
+def test_a_folder_of_images_only_gives_the_same_as_one_with_other_files(tmp_path: Path) -> None:
+    for name in (b"2.jpg", b"10.jpg", b"caf\xe9.png", b"line\nbreak.gif", b"x.JPG"):
+        with open(os.path.join(os.fsencode(tmp_path), name), "wb"):
+            pass
+    quick, _ = below(tmp_path)
+    (tmp_path / "other.txt").touch()
+    assert below(tmp_path)[0] == quick == sorted(quick)
+    assert len(quick) == 5
+
+
+def test_a_hidden_image_among_images_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "._a.jpg").touch()
+    (tmp_path / "a.jpg").touch()
+    assert below(tmp_path)[0] == [b"c/a.jpg"]
+
+
+def test_a_loop_of_links_is_cut(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "again").symlink_to(tmp_path)
+    (tmp_path / "itself").symlink_to("itself")
+    assert below(tmp_path)[0] == [b"c/a.jpg"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+def test_a_folder_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir(mode=0)
+    found, walk = below(tmp_path)
+    assert (found, walk.complete, len(walk.warnings)) == ([], False, 1)
+
+
+def test_names_become_a_blob_with_offsets() -> None:
+    blob, offsets = blob_of([b"a/1\0a/22\0", b"", b"b/333\0"])
+    assert blob == b"a/1a/22b/333"
+    assert offsets.tolist() == [0, 3, 7, 12]
+    assert blob_of([])[1].tolist() == [0]
+    assert Names(b"", 0).count == 0

@@ -1,0 +1,99 @@
+"""The list of runs and two or more of them side by side."""
+
+from __future__ import annotations
+
+from textual.widgets import DataTable, Input, Static
+
+from tests.test_comparison import make_run
+from tui_trainer.config import resolve
+from tui_trainer.events import RunStarted, to_json
+from tui_trainer.run_folder import runs_root
+from tui_trainer.tui.app import TrainerApp
+from tui_trainer.tui.screens.compare import CompareScreen
+from tui_trainer.tui.widgets.chart import Chart
+
+
+async def test_marked_runs_are_compared_and_brackets_jump_to_differences() -> None:
+    make_run("one", (0.5, 0.6), lr=0.1)
+    make_run("two", (0.7, 0.8), lr=0.2, epochs=5)
+    app = TrainerApp(resolve({}))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        await pilot.press("v")
+        assert not isinstance(app.screen, CompareScreen)
+        await pilot.press("space", "space", "v")
+        await pilot.pause()
+        assert isinstance(app.screen, CompareScreen)
+        table, chart = app.screen.query_one(DataTable), app.screen.query_one(Chart)
+        seen = set()
+        for _ in range(2):
+            await pilot.press("right_square_bracket")
+            seen.add(table.get_row_at(table.cursor_row)[0].plain)
+        await pilot.press("left_square_bracket")
+        assert table.get_row_at(table.cursor_row)[0].plain in seen
+        assert seen == {"lr", "epochs"}
+
+        await pilot.press("comma")
+        text = str(app.screen.query_one("#crosshair", Static).content)
+        assert "one" in text
+        assert "two" in text
+        await pilot.press("m", "m")
+        await pilot.pause()
+        assert "train loss" in chart._look.title
+        before = chart.sentence()
+        await pilot.press("full_stop", "y")
+        assert chart._look.log
+        assert chart.sentence()
+        assert before
+        await pilot.press("escape")
+        assert app.screen is app.get_screen("home")
+
+
+async def test_the_list_is_filtered_sorted_noted_renamed_and_cleared() -> None:
+    make_run("good", (0.9,))
+    make_run("bad", (0.1,))
+    app = TrainerApp(resolve({}))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        table = app.screen.query_one(DataTable)
+
+        async def ask(key: str, text: str) -> None:
+            await pilot.press(key)
+            await pilot.pause()
+            app.screen.query_one(Input).value = text
+            await pilot.press("enter")
+            await pilot.pause()
+
+        def names() -> list[str]:
+            return [table.get_row_at(row)[0].plain for row in range(table.row_count)]
+
+        await pilot.press("S")
+        assert names() == ["good", "bad"]
+        await ask("slash", "bad")
+        assert names() == ["bad"]
+        await ask("N", "[b]x")
+        assert names() == ["bad  [b]x"]
+        await ask("R", "worst")
+        assert (runs_root() / "worst").exists()
+        await ask("slash", "worst")
+        await ask("D", "no")
+        assert names() == ["worst  [b]x"]
+        await ask("D", "yes")
+        assert names() == []
+        assert not (runs_root() / "worst").exists()
+        await ask("slash", "")
+        assert names() == ["good"]
+
+
+async def test_the_best_earlier_run_on_the_same_data_is_behind_the_curves() -> None:
+    make_run("before", (0.5, 0.75), data="/photos")
+    folder = make_run("this", data="/photos")
+    started = RunStarted(model="m", parameters=1, device="cpu", classes=("a",), train_samples=1, val_samples=1,
+                         steps_per_epoch=1, epochs=2)  # fmt: skip
+    folder.events.write_text(to_json(started) + "\n")
+    app = TrainerApp(resolve({}), follow=folder)
+    async with app.run_test(size=(100, 30)) as pilot:
+        score = app.get_screen("train").query_one("#score", Chart)
+        while "best before" not in score._series:
+            await pilot.pause(0.05)
+        assert score._series["best before"].at(2.0, 0) == 0.75
