@@ -239,5 +239,16 @@ def _run(module: str) -> Callable[[Sequence[str]], int]:
 
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     name: _run(f"{name}_command")
-    for name in ("attach", "data", "export", "predict", "runs", "send", "test", "tune", "weights")
+    for name in (
+        "attach",
+        "data",
+        "export",
+        "predict",
+        "report",
+        "runs",
+        "send",
+        "test",
+        "tune",
+        "weights",
+    )
 }

@@ -97,3 +97,14 @@ async def test_the_best_earlier_run_on_the_same_data_is_behind_the_curves() -> N
         while "best before" not in score._series:
             await pilot.pause(0.05)
         assert score._series["best before"].at(2.0, 0) == 0.75
+
+
+async def test_the_page_of_a_run_is_written_from_the_list() -> None:
+    folder = make_run("one")
+    app = TrainerApp(resolve({}))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.pause()
+        await pilot.press("P")
+        while not (folder.path / "report.html").exists():
+            await pilot.pause(0.05)
+    assert "Not tested" in (folder.path / "report.html").read_text()

@@ -51,6 +51,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("S", "sort", "Sort", "by time, by the best result, by name", show=False),
         Key("N", "note", "Note", "write down what is to be remembered of a run", show=False),
         Key("R", "rename", "Rename", "give a run another name", show=False),
+        Key("P", "report", "Page", "test the run and write one HTML page about it", show=False),
         Key("D", "delete", "Delete", "remove a run with its checkpoints; asks first", show=False),
     ),
     "compare": (

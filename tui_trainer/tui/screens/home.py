@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -198,6 +200,25 @@ class HomeScreen(Screen[None]):
             self._show()
 
         self.app.push_screen(AskScreen(title, display(run.note or run.name, 60)), told)
+
+    def action_report(self) -> None:
+        """Write the page of a run in a thread: it tests the model first."""
+        run = self._current
+        if run is not None and not self.app.training:  # type: ignore[attr-defined]
+            self.notify("Testing the model for the page ...", timeout=3)
+            threading.Thread(target=self._write_report, args=(run,), daemon=True).start()
+
+    def _write_report(self, run: PastRun) -> None:
+        from tui_trainer.results.report import save_report
+
+        try:
+            told, severity = f"Written: {display(save_report(run.folder), 300)}", "information"
+        except UserError as error:
+            told, severity = str(error), "error"
+        except Exception as error:
+            logging.getLogger("tui_trainer").exception("A bug while writing the report")
+            told, severity = display(f"This is a bug: {type(error).__name__}: {error}", 300), "error"
+        self.app.call_later(self.notify, told, severity=severity, markup=False, timeout=10)
 
     def action_copy_config(self) -> None:
         """Fill the screens with the settings of a run."""
