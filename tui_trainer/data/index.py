@@ -10,7 +10,7 @@ import csv
 import hashlib
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,29 @@ CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression"
 _TOGETHER = 1 << 14  # names that are hashed at a time: their letters stay in the cache of the processor
 
 Blob = bytes | mmap.mmap  # of a file that worker processes share
+
+
+@dataclass(frozen=True, kw_only=True)
+class ColumnFacts:
+    """What is in a column of a table. `role`: input, target, part or ignored; `kind`: number, whole number or text."""
+
+    name: str
+    role: str
+    kind: str
+    missing: int
+    different: int
+    low: float = 0.0
+    high: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Inputs that are rows of F numbers. `encoding`: how they come from the columns, as values that JSON holds."""
+
+    features: npt.NDArray[np.float32]  # (M, F)
+    names: tuple[str, ...]
+    encoding: tuple[Mapping[str, Any], ...]
+    facts: tuple[ColumnFacts, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +70,8 @@ class Index:
     task_reason: str = "class folders"
     unit: str = "images"  # what a sample is called
     target_names: tuple[str, ...] = ()  # of the K numbers to predict
+    inputs: Rows | None = None
+    chosen: tuple[tuple[str, Any, str], ...] = ()  # settings that the data decides: name, value, why
     content: bytes = b""  # hash of the inputs, where they are not files
 
     def __len__(self) -> int:
