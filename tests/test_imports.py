@@ -77,7 +77,7 @@ def test_values_know_nothing_of_what_stands_above_them() -> None:
     package = {name for name in loaded if name.startswith("tui_trainer.")}
     assert package == {
         f"tui_trainer.{n}"
-        for n in ("config", "data_config", "events", "commands", "settings", "errors", "text", "metric_names")
+        for n in ("config", "data_config", "events", "commands", "settings", "errors", "text", "metric_names", "every")
     }
 
 
@@ -89,7 +89,9 @@ def test_the_engine_knows_no_front_end_no_images_and_no_other_part() -> None:
     loaded = loaded_by("import tui_trainer.engine.loop, tui_trainer.engine.optim")
     assert not {"rich", "textual", "cv2", "torchvision", "PIL"} & loaded
     package = {name for name in loaded if name.startswith("tui_trainer.") and not name.startswith("tui_trainer.engine")}
-    assert package == {f"tui_trainer.{n}" for n in ("errors", "events", "commands", "text", "metric_names")}
+    assert package == {
+        f"tui_trainer.{n}" for n in ("errors", "events", "commands", "text", "metric_names", "every", "whole_file")
+    }
 
 
 def test_a_worker_process_loads_images_and_no_front_end() -> None:

@@ -69,6 +69,7 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
     assert told["mean"][1] == told["std"][1] == "measured on 48 training images"
     assert set(told) == {
         "task",
+        "model",
         "monitor",
         "image_size",
         "channels",
@@ -78,7 +79,7 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
         "log_every",
         "threads",
     }
-    assert {name for name, value in values.items() if value is None} == {"pin_memory", "prefetch_factor"}
+    assert {name for name, value in values.items() if value is None} == {"header", "pin_memory", "prefetch_factor"}
 
 
 def test_a_value_that_is_given_is_never_overridden(digits60: Path, tmp_path: Path) -> None:
@@ -90,6 +91,7 @@ def test_a_value_that_is_given_is_never_overridden(digits60: Path, tmp_path: Pat
         "log_every": 3,
         "threads": 1,
         "task": "classification",
+        "model": "lenet",
         "monitor": "val_loss",
     }
     made = prepare(config_for(digits60, tmp_path / "run", **given))

@@ -29,6 +29,8 @@ def values_of(item: Setting) -> st.SearchStrategy[Value]:
     elif item.item is str and item.kind is tuple:
         names = st.text(st.characters(codec="utf-8", exclude_characters=",\0"), max_size=9).map(str.strip).filter(len)
         made = st.lists(names, max_size=4).map(tuple)
+    elif item.item is int and item.kind is tuple:
+        made = st.lists(st.integers(1, 4096), max_size=4).map(tuple)
     elif item.kind is tuple:
         made = st.lists(FLOATS, max_size=4).map(tuple)
     else:

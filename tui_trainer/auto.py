@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -11,12 +12,12 @@ from torch import nn
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
-from tui_trainer.data.index import Index
+from tui_trainer.data.index import Index, Rows
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event, SettingChanged
 from tui_trainer.metric_names import HEADLINES, OF_TASK
 from tui_trainer.models import catalog
-from tui_trainer.settings import Value
+from tui_trainer.settings import AUTO, Value
 from tui_trainer.text import display
 
 SMALL_NETWORK = 1_000_000  # parameters
@@ -51,6 +52,8 @@ def choose_task(choices: Choices, index: Index) -> None:
     Raises:
         ConfigError: the metric to monitor is none of this task.
     """
+    for name, value, reason in index.chosen:
+        choices.choose(reason, **{name: value})
     config, task = choices.config, index.task
     if config.data.task is None:
         choices.choose(index.task_reason, task=task)
@@ -61,24 +64,42 @@ def choose_task(choices: Choices, index: Index) -> None:
         raise ConfigError(f"monitor = {monitor}: {task} has {', '.join(OF_TASK[task])}.")
 
 
-def choose_images(choices: Choices, index: Index) -> bool:
-    """Settle image size and channels; whether the model needs two or more images a step.
+def choose_inputs(choices: Choices, index: Index) -> bool:
+    """Settle the model, image size and channels; whether the model needs two or more samples a step.
 
     Raises:
-        ConfigError: the model cannot take them, or does not exist.
+        ConfigError: the model cannot take such inputs, or does not exist.
     """
+    rows = isinstance(index.inputs, Rows)
+    if choices.config.model.model == AUTO:
+        reason, name = ("rows of numbers", catalog.MLP_NAME) if rows else ("images", catalog.LENET)
+        choices.choose(reason, model=name)
+    if not rows:
+        _choose_size(choices, index)
+    return catalog.check_takes(choices.config.model.model, **model_arguments(choices.config, index))
+
+
+def _choose_size(choices: Choices, index: Index) -> None:
     name, data = choices.config.model.model, choices.config.data
-    args, trusted = choices.config.model.model_args, choices.config.run.trust_code
     if data.channels is None:
         channels = batches.look_at_channels(index)
         choices.choose("grey images" if channels == 1 else "colour images", channels=channels)
     if data.image_size is None:
-        choices.choose(f"what {name} is made for", image_size=catalog.default_size(name, trusted=trusted))
-    data = choices.config.data
-    assert data.channels is not None
-    assert data.image_size is not None
-    size = {"num_classes": index.outputs, "channels": data.channels, "image_size": data.image_size}
-    return catalog.check_takes(name, args=args, trusted=trusted, **size)
+        side = catalog.default_size(name, trusted=choices.config.run.trust_code)
+        choices.choose(f"what {name} is made for", image_size=side)
+
+
+def model_arguments(config: Config, index: Index) -> dict[str, Any]:
+    """What a model is built with, besides its name."""
+    spec = batches.spec_of(config.data, index)
+    return {
+        "num_classes": index.outputs,
+        "channels": spec.channels,
+        "image_size": spec.image_size,
+        "args": config.model.model_args,
+        "trusted": config.run.trust_code,
+        "hidden_sizes": config.model.hidden_sizes,
+    }
 
 
 def choose_rest(choices: Choices, data: Data) -> None:

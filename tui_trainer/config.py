@@ -37,11 +37,15 @@ class ModelConfig:
     """The network, and what it starts from."""
 
     model: str = setting(
-        "lenet",
-        "lenet, a classification model of torchvision, timm:NAME, path/to/file.py:Class or package.module:factory.",
+        "auto",
+        "lenet, mlp, a classification model of torchvision, timm:NAME, path/to/file.py:Class or "
+        "package.module:factory; auto: lenet for images, mlp for rows of numbers.",
         metavar="NAME",
     )
     model_args: tuple[str, ...] = setting((), "More arguments for the model's builder.", metavar="NAME=VALUE,...")
+    hidden_sizes: tuple[int, ...] = setting(
+        (64, 64), "Widths of the hidden layers of mlp.", ge=1, le=65536, metavar="N,N,..."
+    )
     pretrained: str = setting(
         "",
         "Weight file, run folder or name of a run to start from; imagenet: torchvision's weights.",

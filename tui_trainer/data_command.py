@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tui_trainer.config import SETTINGS
 from tui_trainer.data.examine import EVERYTHING, Limits, examine
+from tui_trainer.data.index import CLASSIFICATION
 from tui_trainer.data.report import Report
 from tui_trainer.data.sources import open_source
+from tui_trainer.data.table_report import TableReport
 from tui_trainer.data_config import WHICH_SAMPLES, DataConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
 NAMES = (*(name for name in WHICH_SAMPLES if name != "data"), "seed")
 NAMED = 20  # bad files that are named; --json names all
 USAGE = "tui-trainer data DIR [--val-data DIR] [--val-fraction F] [--seed N] [...] [--all] [--json]"
+
+
+AnyReport = Report | TableReport
 
 
 class _Parser(argparse.ArgumentParser):
@@ -75,7 +80,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(list(argv))
 
 
-def _told(reports: Iterable[Report]) -> Iterator[Report]:
+def _told(reports: Iterable[AnyReport]) -> Iterator[AnyReport]:
     """The same, with progress on a terminal."""
     from rich.console import Console
 
@@ -89,12 +94,12 @@ def _told(reports: Iterable[Report]) -> Iterator[Report]:
             yield report
 
 
-def _last(reports: Iterable[Report]) -> Report:
+def _last(reports: Iterable[AnyReport]) -> AnyReport:
     *_, last = reports
     return last
 
 
-def show(report: Report) -> None:
+def show(report: AnyReport) -> None:
     """Facts, a bar for each class, warnings and bad files."""
     from rich.console import Console
     from rich.text import Text
@@ -113,7 +118,7 @@ def show(report: Report) -> None:
         console.print(Text(f"  and {len(report.bad) - NAMED:,} more; --json names all.", "dim"))
 
 
-def _bars(report: Report, console: Console) -> Table:
+def _bars(report: AnyReport, console: Console) -> Table:
     """A row for each class: training images, then those held out."""
     from rich.table import Table
     from rich.text import Text
@@ -121,13 +126,15 @@ def _bars(report: Report, console: Console) -> Table:
     full, light = ("█", "░") if (console.encoding or "").lower().startswith("utf") else ("#", "-")
     most, width = max(report.in_class), max(10, min(40, console.width - 50))
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("class", no_wrap=True, overflow="ellipsis", max_width=32)
+    table.add_column(
+        "class" if report.task == CLASSIFICATION else "target", no_wrap=True, overflow="ellipsis", max_width=32
+    )
     table.add_column("train", justify="right")
     table.add_column("held out", justify="right")
     table.add_column(f"{full} train {light} held out")
     for name, train, total in zip(report.classes, report.in_train, report.in_class, strict=True):
         cells = max(1, round(width * total / most))
-        first = round(cells * train / total)
+        first = round(cells * train / max(1, total))
         bar = Text.assemble((full * first, "cyan"), (light * (cells - first), "dim"))
         table.add_row(Text(display(name, 32)), f"{train:,}", f"{total - train:,}", bar)
     return table

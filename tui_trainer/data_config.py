@@ -13,14 +13,27 @@ from tui_trainer.settings import setting
 class DataConfig:
     """What to learn from, and how a picture becomes a tensor."""
 
-    data: str = setting("", "Folder with one sub-folder of images a class.", metavar="DIR")
+    data: str = setting("", "Folder with one sub-folder of images a class, or a table.", metavar="PATH")
     task: str | None = setting(
         None,
         "What is learned: one class, numbers, or any number of labels; auto: by the targets.",
         choices=("classification", "regression", "multilabel"),
     )
-    val_data: str = setting("", "Folder of validation images, same classes.", metavar="DIR")
+    val_data: str = setting("", "Folder of validation images, same classes; or a table, same columns.", metavar="PATH")
     val_fraction: float = setting(0.2, "Part of each class held out for validation.", gt=0, lt=1)
+    target: tuple[str, ...] = setting(
+        (), "Target column(s) of a table, by name or place (1 first, -1 last); empty: found.", metavar="NAME,..."
+    )
+    features: tuple[str, ...] = setting((), "Columns to learn from; empty: all others.", metavar="NAME,...")
+    ignore_columns: tuple[str, ...] = setting((), "Columns of a table to leave out.", metavar="NAME,...")
+    missing: str = setting(
+        "refuse",
+        "Rows of a table with missing values: refuse them, fill in mean or median, or drop them.",
+        choices=("refuse", "mean", "median", "drop"),
+    )
+    part_column: str = setting("", "Column that says train, val or test; empty: found.", metavar="NAME")
+    label_separator: str = setting("", "What stands between the labels of a target column, such as |.", metavar="TEXT")
+    header: bool | None = setting(None, "Whether the first row of a table names its columns.")
     image_size: int | None = setting(
         None,
         "Images become squares of this side.",
@@ -48,8 +61,10 @@ class DataConfig:
         "Mean and standard deviation: measured on the training part, ImageNet's, or none.",
         choices=("measured", "imagenet", "none"),
     )
-    mean: tuple[float, ...] = setting((), "Mean of each channel in [0, 1]; empty: by normalize.", metavar="M,M,M")
-    std: tuple[float, ...] = setting((), "Standard deviation of each channel.", metavar="S,S,S")
+    mean: tuple[float, ...] = setting(
+        (), "Mean of each channel in [0, 1], or input of a table; empty: by normalize.", metavar="M,M,M"
+    )
+    std: tuple[float, ...] = setting((), "Standard deviation of each.", metavar="S,S,S")
     max_bad: float = setting(0.05, "Stop when more than this part of the images cannot be read.", ge=0, le=1)
 
     def __post_init__(self) -> None:

@@ -64,6 +64,7 @@ class Facts:
     image_size: int
     channels: int
     needs_two: bool
+    unit: str = "images"
 
 
 def workers_in_words(count: int) -> str:
@@ -111,8 +112,8 @@ def recommend(measurements: Sequence[Measurement]) -> Recommendation | None:
 
 
 def batch_bytes(loader: LoaderConfig, facts: Facts) -> int:
-    """What one batch takes on its way from a worker: images (N, S, S, C) uint8, targets (N,) int64."""
-    return loader.batch_size * (facts.image_size**2 * facts.channels + 8)
+    """What one batch takes on its way from a worker: images (N, S, S, C) uint8 or rows of float32, targets."""
+    return loader.batch_size * ((facts.image_size**2 or 4) * facts.channels + 8)
 
 
 def prefetched(loader: LoaderConfig) -> int:
@@ -146,7 +147,7 @@ def meaning(loader: LoaderConfig, facts: Facts) -> list[str]:
 
 def _batches(loader: LoaderConfig, facts: Facts) -> str:
     whole, rest = divmod(facts.images, loader.batch_size)
-    words = f"{facts.images:,} training images make "
+    words = f"{facts.images:,} training {facts.unit} make "
     if loader.drop_last and not whole:
         return words + f"no batch of {loader.batch_size:,}: with drop_last there is nothing to train on."
     left_out = rest and (loader.drop_last or (facts.needs_two and rest == 1))

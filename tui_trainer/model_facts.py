@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from tui_trainer.auto import Choices, choose_images
+from tui_trainer.auto import Choices, choose_inputs, model_arguments
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.models import catalog
@@ -30,11 +30,11 @@ class LayerFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFacts:
-    """A model for this data: `takes` (C, S, S), number of classes, layers, and the verdict on the weight file."""
+    """A model for this data: `takes` (C, S, S) or (F,), outputs, layers, and the verdict on the weight file."""
 
     name: str
     parameters: int
-    takes: tuple[int, int, int]
+    takes: tuple[int, ...]
     classes: int
     layers: tuple[LayerFacts, ...]
     summary: str = ""
@@ -50,13 +50,10 @@ def look_at_model(config: Config) -> ModelFacts:
     """
     index = batches.scan(config)
     choices = Choices(config)
-    choose_images(choices, index)
-    data = choices.config.data
-    assert data.channels is not None
-    assert data.image_size is not None
-    model = catalog.skeleton(
-        config.model.model, num_classes=len(index.classes), channels=data.channels, image_size=data.image_size
-    )
+    choose_inputs(choices, index)
+    config = choices.config
+    asked = model_arguments(config, index)
+    model = catalog.skeleton(config.model.model, **asked)
     report = None
     if config.model.pretrained:
         report = matched(model, weight_file(config.model), config.model, index.classes)
@@ -65,8 +62,8 @@ def look_at_model(config: Config) -> ModelFacts:
     return ModelFacts(
         name=config.model.model,
         parameters=sum(p.numel() for p in model.parameters()),
-        takes=(data.channels, data.image_size, data.image_size),
-        classes=len(index.classes),
+        takes=catalog.shape_of(asked["channels"], asked["image_size"]),
+        classes=index.outputs,
         layers=_matched_layers(report, frozen) if report else _own_layers(model, frozen),
         summary=report.summary if report else "",
         verdict=report.verdict.sentence if report else "",

@@ -11,19 +11,27 @@ from pathlib import Path
 
 import filelock
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from tui_trainer import config as configuration
 from tui_trainer import run_folder, user_code
-from tui_trainer.auto import Choices, choose_images, choose_rest, choose_task, choose_threads, device_of, set_up_torch
+from tui_trainer.auto import (
+    Choices,
+    choose_inputs,
+    choose_rest,
+    choose_task,
+    choose_threads,
+    device_of,
+    model_arguments,
+    set_up_torch,
+)
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, worker_context
-from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, Index, write_split
-from tui_trainer.data.transforms import Normalize
+from tui_trainer.description import describe
 from tui_trainer.engine.frozen import Frozen
-from tui_trainer.engine.job import Batch, Commands, Job
+from tui_trainer.engine.job import Commands, Job
 from tui_trainer.engine.keeping import Keeping, leave_a_good_end
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.losses import build_loss, class_weights
@@ -35,7 +43,6 @@ from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.every import parse_every
 from tui_trainer.models import catalog
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
-from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadata
 from tui_trainer.resuming import Saved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.settings import AUTO
@@ -134,7 +141,6 @@ def prepare(
         UserError: a setting, the data, the model or the folder does not do.
     """
     saved = Saved(config) if config.run.resume else None
-    path = saved.folder.path if saved else _new_path(config)
     device = device_of(config.recipe.device)
     context = worker_context(config.loader)
     set_up_torch(config)
@@ -145,9 +151,10 @@ def prepare(
         saved.require_same_data(index.fingerprint())
     choose_task(choices, index)
     tell("building the model")
-    needs_two = choose_images(choices, index)
+    needs_two = choose_inputs(choices, index)
     tell("measuring the images")
-    data = batches.build_batches(choices.config, index, _spec(choices.config), needs_two=needs_two, context=context)
+    spec = batches.spec_of(choices.config.data, index)
+    data = batches.build_batches(choices.config, index, spec, needs_two=needs_two, context=context)
     choose_rest(choices, data)
     torch.manual_seed(config.recipe.seed)
     model = _model(choices.config, data)
@@ -162,7 +169,7 @@ def prepare(
     if saved:
         saved.restore(job, given)
         news = saved.news
-    folder = saved.folder if saved else run_folder.make_folder(path)
+    folder = saved.folder if saved else run_folder.make_folder(_new_path(choices.config))
     made(folder)
     lock = _lock(folder)
     job.checkpoints = folder.checkpoints
@@ -182,13 +189,6 @@ def _new_path(config: Config) -> Path:
     return run_folder.new_folder_path(config.run.output_dir, config.run.name, config.model.model)
 
 
-def _spec(config: Config) -> Spec:
-    data = config.data
-    assert data.image_size is not None
-    assert data.channels is not None
-    return Spec(image_size=data.image_size, channels=data.channels, resize=data.resize)
-
-
 def repeatable(config: Config) -> Config:
     """What `tui-trainer -c config.toml` needs to repeat the run from anywhere, in a folder of its own."""
     paths = {"data": config.data.data, "val_data": config.data.val_data}
@@ -200,25 +200,12 @@ def repeatable(config: Config) -> Config:
 
 
 def _model(config: Config, data: Data) -> nn.Module:
-    return catalog.build(
-        config.model.model,
-        num_classes=data.index.outputs,
-        channels=data.spec.channels,
-        image_size=data.spec.image_size,
-        args=config.model.model_args,
-        trusted=config.run.trust_code,
-    )
+    return catalog.build(config.model.model, **model_arguments(config, data.index))
 
 
 def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
     recipe, index = config.recipe, data.index
     device = next(model.parameters()).device
-    normalize = Normalize(data.mean, data.std, device)
-
-    def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
-        images = normalize(batch.inputs.to(device, non_blocking=True))
-        return images, batch.targets.to(device, non_blocking=True)
-
     frozen = Frozen([model.get_submodule(name) for name in start.frozen], config.model.freeze_epochs)
     optimizer = build_optimizer(
         recipe.optimizer,
@@ -235,7 +222,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         loss_func=_loss(config, index).to(device),
         train_loader=data.train,
         val_loader=data.val,
-        prepare=to_device,
+        prepare=data.prepare(device),
         classes=index.classes,
         device=device,
         epochs=recipe.epochs,
@@ -255,6 +242,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
         weights_metadata=describe(config, data),
         checkpoint_extra={
             "fingerprint": index.fingerprint(),
+            "preprocessing": describe(config, data)["preprocessing"],
             "config": {name: list(v) if isinstance(v, tuple) else v for name, v in repeatable(config).values().items()},
             "frozen": list(start.frozen),
             "torch": str(torch.__version__),
@@ -277,19 +265,6 @@ def _loss(config: Config, index: Index) -> nn.Module:
     counts = index.counts(TRAIN)
     weights = class_weights(recipe.class_weights, counts) if counts else None
     return build_loss(recipe.loss, task=index.task, label_smoothing=recipe.label_smoothing, class_weights=weights)
-
-
-def describe(config: Config, data: Data) -> dict[str, str]:
-    """What stands in a weight file beside the tensors: all that a prediction needs."""
-    index = data.index
-    return to_metadata(
-        task=index.task,
-        model=config.model.model,
-        model_args=config.model.model_args,
-        classes=index.classes,
-        preprocessing=Preprocessing(spec=data.spec, mean=data.mean, std=data.std),
-        targets=Targets(names=index.target_names, unit=index.unit, mean=data.target_mean, std=data.target_std),
-    )
 
 
 def _lock(folder: RunFolder) -> filelock.BaseFileLock:

@@ -22,12 +22,12 @@ _UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # what UTF-8, and with it config.
 
 AUTO = "auto"  # how `None`, "choose for me", is written in a flag, a file and a form
 
-Value = bool | int | float | str | tuple[str, ...] | tuple[float, ...] | None
+Value = bool | int | float | str | tuple[str, ...] | tuple[float, ...] | tuple[int, ...] | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """One setting. `kind` is bool, int, float, str, or tuple with `item` str or float."""
+    """One setting. `kind` is bool, int, float, str, or tuple with `item` str, float or int."""
 
     name: str
     table: str
@@ -67,7 +67,7 @@ class Setting:
             words = [str(choice) for choice in self.choices] + [AUTO] * self.optional
             return f"one of {', '.join(words)}"
         noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(
-            self.kind, f"a list of {'numbers' if self.item is float else 'texts'}"
+            self.kind, f"a list of { {float: 'numbers', int: 'whole numbers'}.get(self.item, 'texts') }"
         )
         bounded = f"{noun}, {self.bounds}" if self.bounds else noun
         return f'{bounded}, or "{AUTO}"' if self.optional else bounded
@@ -124,7 +124,7 @@ class Setting:
         if self.choices and value not in self.choices:
             return False
         if isinstance(value, tuple):
-            return all(math.isfinite(v) if isinstance(v, float) else not _UNWRITABLE.search(v) for v in value)
+            return all(self._item_within(v) for v in value)
         if isinstance(value, str):
             return not _UNWRITABLE.search(value)
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -136,6 +136,12 @@ class Setting:
             and (self.le is None or value <= self.le)
             and (self.lt is None or value < self.lt)
         )
+
+    def _item_within(self, item: str | float) -> bool:
+        if isinstance(item, str):
+            return not _UNWRITABLE.search(item)
+        low, high = -math.inf if self.ge is None else self.ge, math.inf if self.le is None else self.le
+        return math.isfinite(item) and low <= item <= high
 
     def _refused(self, value: object, where: str) -> ConfigError:
         shown = ", ".join(str(v) for v in value) if isinstance(value, tuple) else value
@@ -149,7 +155,7 @@ class Setting:
         if isinstance(value, bool):
             return str(value).lower()
         if isinstance(value, tuple):
-            return ",".join(_shortest(v) if isinstance(v, float) else v for v in value)
+            return ",".join(_shortest(v) if isinstance(v, float) else str(v) for v in value)
         return _shortest(value) if isinstance(value, float) else str(value)
 
 

@@ -7,15 +7,23 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from tui_trainer.auto import Choices, choose_images, choose_rest, choose_threads, device_of, set_up_torch
+from tui_trainer.auto import (
+    Choices,
+    choose_inputs,
+    choose_rest,
+    choose_task,
+    choose_threads,
+    device_of,
+    model_arguments,
+    set_up_torch,
+)
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Batch, Data, EpochLoader, worker_context
-from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN
-from tui_trainer.data.transforms import Normalize
+from tui_trainer.engine.losses import build_loss
 from tui_trainer.engine.optim import build_optimizer
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import (
@@ -47,16 +55,15 @@ class Bench:
         self._device = device_of(config.recipe.device)
         tell("scanning the dataset")
         self.index = batches.scan(config)
-        self._needs_two = choose_images(self._choices, self.index)
-        data = self.config.data
-        assert data.image_size is not None
-        assert data.channels is not None
-        self._spec = Spec(image_size=data.image_size, channels=data.channels, resize=data.resize)
+        choose_task(self._choices, self.index)
+        self._needs_two = choose_inputs(self._choices, self.index)
+        self._spec = batches.spec_of(self.config.data, self.index)
         self.facts = Facts(
             images=len(self.index.part(TRAIN)),
-            image_size=data.image_size,
-            channels=data.channels,
+            image_size=self._spec.image_size,
+            channels=self._spec.channels,
             needs_two=self._needs_two,
+            unit=self.index.unit,
         )
 
     @property
@@ -78,28 +85,15 @@ class Bench:
 
     def prepare(self, data: Data) -> Callable[[Batch], tuple[Tensor, Tensor]]:
         """What takes a batch to the device, as in training."""
-        device, normalize = self._device, Normalize(data.mean, data.std, self._device)
-
-        def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
-            images = normalize(batch.inputs.to(device, non_blocking=True))
-            return images, batch.targets.to(device, non_blocking=True)
-
-        return to_device
+        return data.prepare(self._device)
 
     def training_step(self, data: Data) -> Step:
         """One step of training on a batch, which returns the loss; the model learns nothing that is kept."""
         recipe, prepare = self.config.recipe, self.prepare(data)
-        model = catalog.build(
-            self.config.model.model,
-            num_classes=len(self.index.classes),
-            channels=self.facts.channels,
-            image_size=self.facts.image_size,
-            args=self.config.model.model_args,
-            trusted=self.config.run.trust_code,
-        )
+        model = catalog.build(self.config.model.model, **model_arguments(self.config, self.index))
         choose_threads(self._choices, model)
         model = model.to(self._device).train()
-        loss_func = nn.CrossEntropyLoss(label_smoothing=recipe.label_smoothing)
+        loss_func = build_loss(recipe.loss, task=self.index.task)
         optimizer = build_optimizer(
             recipe.optimizer,
             model.parameters(),
@@ -277,7 +271,7 @@ def first_batch(config: Config) -> FirstBatch:
     seconds = time.perf_counter() - began
     images, targets = batch.inputs, batch.targets
     inputs, _ = bench.prepare(data)(batch)
-    counts = enumerate(targets.bincount().tolist())
+    counts = enumerate(targets.bincount().tolist() if targets.ndim == 1 else targets.sum(0).int().tolist())
     return FirstBatch(
         images=tuple(images.shape),
         images_dtype=_name(images),
@@ -287,7 +281,9 @@ def first_batch(config: Config) -> FirstBatch:
         inputs_range=_range(inputs),
         targets=tuple(targets.shape),
         targets_dtype=_name(targets),
-        classes=tuple((bench.index.classes[number], count) for number, count in counts if count),
+        classes=tuple(
+            (bench.index.classes[number], count) for number, count in counts if count and bench.index.classes
+        ),
         bytes=images.nbytes + targets.nbytes,
         seconds=seconds,
         warnings=batch.warnings,

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from tui_trainer.config import Config
 from tui_trainer.data import sources
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Spec, collate
 from tui_trainer.data.decode import BadImageError, is_grey, read_file
-from tui_trainer.data.index import TRAIN, VAL, Index
+from tui_trainer.data.index import TRAIN, VAL, Index, Rows
+from tui_trainer.data.rows import RowDataset, as_it_is
+from tui_trainer.data.statistics import input_statistics, spread, target_statistics
 from tui_trainer.data.threads import ThreadLoader
-from tui_trainer.data.transforms import statistics
-from tui_trainer.data_config import LoaderConfig
+from tui_trainer.data.transforms import Normalize, Standardize
+from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display
 
@@ -28,12 +28,11 @@ if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
 LOOKED_AT = 64  # images that decide whether the data is grey
-MEASURED = 2000  # images over which mean and standard deviation are measured
 MIN_SEEN = 20  # images read before the share of bad ones can stop a run
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 THREAD_OPTIONS = (
     "batch_size", "drop_last", "num_workers", "prefetch_factor", "timeout", "persistent_workers", "pin_memory",
 )  # fmt: skip
+Collate = Callable[[Any], RawBatch]
 PRELOADED = ["tui_trainer.data.datasets"]
 
 
@@ -75,14 +74,14 @@ class EpochLoader:
     """Batches of one part of the data, addressable by epoch and batch."""
 
     def __init__(
-        self, dataset: ImageDataset, order: EpochOrder, options: dict[str, Any], bad_files: BadFiles, least: int = 1
+        self, dataset: Dataset[Any], order: EpochOrder, options: dict[str, Any], bad_files: BadFiles, least: int = 1
     ) -> None:
         self.batch_size: int = options["batch_size"]
         self.samples = order.length
         last = 0 if options["drop_last"] else self.batch_size - 1
         self.batches = (order.length + last) // self.batch_size
         self._order, self._bad_files, self._least = order, bad_files, least
-        self._loader = _loader(dataset, order, {**options, "collate_fn": collate})
+        self._loader = _loader(dataset, order, options)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read.
@@ -113,6 +112,18 @@ class Data:
     target_mean: tuple[float, ...] = ()  # of each number to predict, over the training part
     target_std: tuple[float, ...] = ()
 
+    def prepare(self, device: torch.device) -> Callable[[Any], tuple[Tensor, Tensor]]:
+        """What takes a batch to the device: inputs normalised, numbers to predict in standard deviations."""
+        normalize = Normalize(self.mean, self.std, device) if self.spec.image_size else Standardize(self.mean, self.std)
+        targets = Standardize(self.target_mean, self.target_std) if self.target_mean else None
+
+        def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
+            inputs = normalize(batch.inputs.to(device, non_blocking=True))
+            wanted = batch.targets.to(device, non_blocking=True)
+            return inputs, wanted if targets is None else targets(wanted)
+
+        return to_device
+
 
 def scan(config: Config) -> Index:
     """The index of the configured folders, with the split.
@@ -131,7 +142,7 @@ def look_at_channels(index: Index) -> int:
     """
     members = index.part(TRAIN)
     seen = 0
-    for i in _spread(members, LOOKED_AT):
+    for i in spread(members, LOOKED_AT):
         try:
             if not is_grey(read_file(index.path(int(i)))):
                 return 3
@@ -143,27 +154,36 @@ def look_at_channels(index: Index) -> int:
     return 1
 
 
+def spec_of(data: DataConfig, index: Index) -> Spec:
+    """How a sample becomes an input, when image size and channels are settled."""
+    if isinstance(index.inputs, Rows):
+        return Spec(image_size=0, channels=len(index.inputs.names), resize=data.resize)
+    assert data.image_size is not None
+    assert data.channels is not None
+    return Spec(image_size=data.image_size, channels=data.channels, resize=data.resize)
+
+
 def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, context: BaseContext | None) -> Data:
     """Loaders of the training and validation parts.
 
-    `needs_two`: the model cannot train on a batch of one image (batch normalisation), so that an
-    image left over at the end of an epoch is left out of that epoch.
+    `needs_two`: the model cannot train on a batch of one sample (batch normalisation), so that a
+    sample left over at the end of an epoch is left out of that epoch.
 
     Raises:
-        DataError: there are fewer images than the loader options need.
-        ConfigError: mean and std do not fit the channels.
+        DataError: there are fewer samples than the loader options need.
+        ConfigError: mean and std do not fit the inputs.
     """
     loader, recipe = config.loader, config.recipe
-    train_set = ImageDataset(index, spec, config.data.augment, recipe.seed, training=True, least=config.data.crop_scale)
-    val_set = ImageDataset(index, spec)
-    mean, std, reason = _statistics(config, index, spec)
+    train_set, val_set, joined = _datasets(config, index, spec)
+    mean, std, reason = input_statistics(config.data, index, spec)
+    target_mean, target_std = target_statistics(index)
     bad_files = BadFiles(config.data.max_bad, len(index))
     members = torch.from_numpy(index.part(TRAIN))
     length = _usable(len(members), loader, needs_two)
     order = EpochOrder(members, shuffle=loader.shuffle, seed=recipe.seed, length=length)
     held_out = torch.from_numpy(index.part(VAL))
     val_order = EpochOrder(held_out, shuffle=False, seed=recipe.seed, length=len(held_out))
-    options = loader_options(loader, context)
+    options = {**loader_options(loader, context), "collate_fn": joined}
     return Data(
         index=index,
         spec=spec,
@@ -173,13 +193,27 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
         std=std,
         normalize=config.data.normalize or "measured",
         statistics_from=reason,
+        target_mean=target_mean,
+        target_std=target_std,
     )
 
 
-def _loader(dataset: ImageDataset, order: EpochOrder, options: dict[str, Any]) -> Iterable[RawBatch]:
+def _datasets(config: Config, index: Index, spec: Spec) -> tuple[Dataset[Any], Dataset[Any], Collate]:
+    """The dataset to train on, the one to validate on, and what makes a batch of their samples."""
+    data, seed = config.data, config.recipe.seed
+    if isinstance(index.inputs, Rows):
+        return RowDataset(index), RowDataset(index), as_it_is
+    train_set = ImageDataset(index, spec, data.augment, seed, training=True, least=data.crop_scale)
+    return train_set, ImageDataset(index, spec), collate
+
+
+def _loader(dataset: Dataset[Any], order: EpochOrder, options: dict[str, Any]) -> Iterable[RawBatch]:
     """Torch's DataLoader, or threads that give the same batches where it would start processes and need not."""
     if not options["num_workers"] or options["multiprocessing_context"] is not None:
         return DataLoader(dataset, sampler=order, **options)
+    if not isinstance(dataset, ImageDataset):  # what lies in memory already is not read by threads
+        alone = {"num_workers": 0, "prefetch_factor": None, "persistent_workers": False, "timeout": 0.0}
+        return DataLoader(dataset, sampler=order, **{**options, **alone, "worker_init_fn": None})
     same = {name: options[name] for name in THREAD_OPTIONS}
     return ThreadLoader(dataset.read, order, dataset.row_bytes, **same)
 
@@ -226,35 +260,6 @@ def _usable(samples: int, loader: LoaderConfig, needs_two: bool) -> int:
     if needs_two and not loader.drop_last and samples % loader.batch_size == 1:
         return samples - 1
     return samples
-
-
-def _statistics(config: Config, index: Index, spec: Spec) -> tuple[tuple[float, ...], tuple[float, ...], str]:
-    data = config.data
-    if data.mean:
-        if len(data.mean) != spec.channels:
-            raise ConfigError(f"mean has {len(data.mean)} numbers, but the images have {spec.channels} channels.")
-        return data.mean, data.std, "given"
-    if data.normalize == "none":
-        return (0.0,) * spec.channels, (1.0,) * spec.channels, "given"
-    if data.normalize == "imagenet":
-        if spec.channels != 3:
-            raise ConfigError(
-                "normalize = imagenet: its statistics are of colour images; use measured, or --channels 3."
-            )
-        return *IMAGENET, "given"
-    dataset = ImageDataset(index, spec, training=True)
-    samples = (dataset[0, int(i)].image for i in _spread(index.part(TRAIN), MEASURED))
-    images = [image for image in samples if image is not None]
-    if not images:
-        raise DataError(f"None of the images in {display(index.root)} can be read.")
-    return *statistics(images), f"measured on {len(images)} training images"
-
-
-def _spread(members: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
-    """At most `most` of the members, evenly spread."""
-    if len(members) <= most:
-        return members
-    return members[np.linspace(0, len(members) - 1, most).astype(np.int64)]
 
 
 def start_forkserver() -> BaseContext:

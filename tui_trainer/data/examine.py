@@ -22,8 +22,11 @@ from typing import BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from tui_trainer.data.index import PARTS, TRAIN, Index
+from tui_trainer.data import table_report
+from tui_trainer.data.index import TRAIN, Index, Rows
 from tui_trainer.data.report import MODES, Copies, Report, sizes_of
+from tui_trainer.data.table_report import TableReport
+from tui_trainer.data.target_bars import bars_of, targets_in_words
 
 PACE = 0.1  # seconds between two reports
 CHUNK = 1 << 20
@@ -55,7 +58,7 @@ class _Seen:
 
     def __init__(self, index: Index, limits: Limits) -> None:
         self.index = index
-        self.counts = tuple(tuple(index.counts(part)) for part in range(len(PARTS)))
+        self.bars, self.counts = bars_of(index)
         self.pixels = np.zeros((min(len(index), limits.headers), 2), np.int32)  # width, height
         self.measured = self.looked_at = self.compared = self.decoded = 0
         self.copies: list[Copies] = []
@@ -66,7 +69,9 @@ class _Seen:
         index = self.index
         return Report(
             root=index.root,
-            classes=index.classes,
+            classes=self.bars,
+            task=index.task,
+            target=targets_in_words(index),
             counts=self.counts,
             images=len(index),
             looked_at=self.looked_at,
@@ -81,8 +86,13 @@ class _Seen:
         )
 
 
-def examine(index: Index, limits: Limits | None = None, pace: float = PACE) -> Generator[Report, None, None]:
+def examine(
+    index: Index, limits: Limits | None = None, pace: float = PACE
+) -> Generator[Report | TableReport, None, None]:
     """Reports at least `pace` seconds apart, the last one whole; closing the generator stops the work."""
+    if isinstance(index.inputs, Rows):
+        yield table_report.report_of(index)
+        return
     warnings.filterwarnings("ignore", module="PIL")  # of sizes and damaged EXIF; sizes are looked at here
     limits = limits or Limits()
     seen = _Seen(index, limits)
@@ -198,7 +208,7 @@ def _copies(index: Index, group: list[int]) -> Copies:
     return Copies(
         names=tuple(index.name(i) for i in group),
         across_parts=bool(held_out.any() and not held_out.all()),
-        across_classes=len(np.unique(index.targets[group])) > 1,
+        across_classes=len(np.unique(index.targets[group], axis=0)) > 1,
     )
 
 

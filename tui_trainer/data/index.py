@@ -86,6 +86,15 @@ class Index:
         """The path of a sample relative to the root, as the file system has it."""
         return self.blob[self.offsets[index] : self.offsets[index + 1]]
 
+    def target_in_words(self, index: int) -> str:
+        """The class of a sample, its labels, or its numbers."""
+        target = self.targets[index]
+        if self.task == CLASSIFICATION:
+            return self.classes[int(target)]
+        if self.task == MULTILABEL:
+            return "|".join(name for name, flag in zip(self.classes, target.tolist(), strict=True) if flag)
+        return " ".join(f"{value:.9g}" for value in target.tolist())
+
     def path(self, index: int) -> bytes:
         """The path of a sample."""
         return os.path.join(os.fsencode(self.root), self.name(index))
@@ -111,7 +120,7 @@ class Index:
 
 
 def split(index: Index, val_fraction: float, seed: int) -> tuple[Index, list[str]]:
-    """Hold out `val_fraction` of each class, at least one image, never the last one.
+    """Hold out `val_fraction` of each class, or of all where there are no classes: at least one, never the last one.
 
     A sample's place is a hash of (seed, its name), so that adding files moves few others.
     """
@@ -164,4 +173,4 @@ def write_split(index: Index, path: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(("path", "target", "part"))
         for i in range(len(index)):
-            rows.writerow((os.fsdecode(index.name(i)), index.classes[index.targets[i]], PARTS[index.parts[i]]))
+            rows.writerow((os.fsdecode(index.name(i)), index.target_in_words(i), PARTS[index.parts[i]]))

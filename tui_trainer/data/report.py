@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tui_trainer.data.index import PARTS, TRAIN, VAL
+from tui_trainer.data.index import CLASSIFICATION, PARTS, REGRESSION, TRAIN, VAL
 from tui_trainer.text import display
 
 NAMED = 3  # names in a sentence
@@ -72,6 +72,8 @@ class Report:
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
     images: int
+    task: str = CLASSIFICATION
+    target: str = ""  # what is predicted, in words
     looked_at: int = 0
     compared: int = 0
     decoded: int = 0
@@ -106,12 +108,17 @@ class Report:
     def facts(self) -> list[tuple[str, str]]:
         """Label and text of what there is."""
         parts = ", ".join(f"{n:,} {part}" for n, part in zip(self.in_part, PARTS, strict=True) if n)
-        found = [("images", f"{self.images:,}: {parts}"), ("classes", self._classes_in_words())]
+        found = [("images", f"{self.images:,}: {parts}"), self._targets_in_words()]
         if self.sizes:
             found.append(("size", self.sizes.in_words()))
         if self.colours:
             found.append(("colours", self._colours_in_words()))
         return [*found, ("looked at", self.coverage())]
+
+    def _targets_in_words(self) -> tuple[str, str]:
+        if self.task == REGRESSION:
+            return "predicts", self.target
+        return "classes" if self.task == CLASSIFICATION else "labels", self._classes_in_words()
 
     def _classes_in_words(self) -> str:
         train, number = np.array(self.in_train), f"{len(self.classes):,}"
@@ -172,7 +179,9 @@ class Report:
         return [f"{len(self.bad):,} {verb} left out of training."]
 
     def _about_classes(self) -> list[str]:
-        train, found = self.in_train, []
+        train, found = self.in_train, list[str]()
+        if self.task == REGRESSION:
+            return found
         few = [name for name, n in zip(self.classes, train, strict=True) if n < FEW]
         if self.balance >= UNEVEN:
             found.append(

@@ -102,11 +102,12 @@ def _delimited(text: str, path: Path, header: bool | None) -> list[Column]:
 
 
 def names_columns(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether the first row is a header: all its cells are different words, and below one of them stand numbers,
-    or the words are those that headers have.
+    """Whether the first row is a header.
+
+    All its cells are words, and below one of them stand numbers, or the words are those that headers have.
     """
     first = [cell.strip() for cell in rows[0]]
-    if len(set(first)) < len(first) or not all(first) or any(_is_number(cell) for cell in first) or len(rows) < 2:
+    if not all(first) or any(_is_number(cell) for cell in first) or len(rows) < 2:
         return False
     below = rows[1 : 1 + 100]
     numeric = any(all(_is_number(row[i]) for row in below if i < len(row) and row[i]) for i in range(len(first)))

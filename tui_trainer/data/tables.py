@@ -114,7 +114,7 @@ def _input_columns(
     if not inputs:
         raise DataError(f"{display(path)} has no column besides the target: there is nothing to learn from.")
     for one in inputs:
-        texts = len({text for text in one.texts})
+        texts = len(set(one.texts))
         if texts > MOST_TEXTS:
             raise DataError(
                 f"{display(path)}: column {display(one.name, 60)} holds {texts:,} different texts, more than an input "
@@ -186,9 +186,7 @@ def _fact(column: Column, role: str) -> ColumnFacts:
     missing = column.missing
     if column.numbers is None:
         texts = {text.strip() for text, gone in zip(column.texts, missing.tolist(), strict=True) if not gone}
-        return ColumnFacts(
-            name=column.name, role=role, kind="text", missing=int(missing.sum()), different=len(texts)
-        )
+        return ColumnFacts(name=column.name, role=role, kind="text", missing=int(missing.sum()), different=len(texts))
     known = column.numbers[~missing]
     whole = bool(np.array_equal(known, np.round(known)))
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)

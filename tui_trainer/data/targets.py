@@ -151,7 +151,9 @@ def _labels(columns: Sequence[Column], data: DataConfig, reason: str, path: Path
             raise ConfigError(f"task = multilabel: column {display(odd.name, 40)} holds more than 0 and 1.")
         values = np.stack([one.numbers for one in columns if one.numbers is not None], 1).astype(np.float32)
         return Targets(task=MULTILABEL, reason=reason, values=values, classes=tuple(one.name for one in columns))
-    texts = columns[0].texts or tuple(f"{value:.10g}" for value in np.asarray(columns[0].numbers).tolist())
+    if columns[0].numbers is not None:
+        raise ConfigError(f"task = multilabel: column {display(columns[0].name, 40)} holds numbers, not labels.")
+    texts = columns[0].texts
     given = [[label.strip() for label in _split(text, data.label_separator) if label.strip()] for text in texts]
     names = tuple(sorted({label for labels in given for label in labels}))
     if not names:

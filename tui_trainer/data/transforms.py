@@ -153,6 +153,18 @@ class Normalize:
         return self._pool.take()[:size].view(shape)
 
 
+class Standardize:
+    """(N, F) to (x - mean) / std, on the device of the batch."""
+
+    def __init__(self, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+        self._mean, self._std = torch.tensor(mean), torch.tensor(std)
+
+    def __call__(self, values: Tensor) -> Tensor:
+        """Standardise a batch, or a target of each sample."""
+        self._mean, self._std = self._mean.to(values.device), self._std.to(values.device)
+        return (values - self._mean) / self._std
+
+
 def statistics(images: list[Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel in [0, 1] over (S, S, C) uint8 images."""
     channels = images[0].shape[2]

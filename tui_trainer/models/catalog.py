@@ -1,4 +1,4 @@
-"""A name to a model: lenet, torchvision's, `timm:NAME`, `path/to/file.py:Class`, `package.module:factory`.
+"""A name to a model: lenet, mlp, torchvision's, `timm:NAME`, `path/to/file.py:Class`, `package.module:factory`.
 
 `args` are more arguments for its builder, as key=value; `trusted` says that the user's code may run.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,17 +20,19 @@ from tui_trainer.config import did_you_mean
 from tui_trainer.errors import ConfigError
 from tui_trainer.models import timm_models
 from tui_trainer.models.lenet import LeNet
+from tui_trainer.models.mlp import MLP
 from tui_trainer.models.user_model import build_own, own_size, parse_args
 from tui_trainer.text import display
 
-LENET = "lenet"
+LENET, MLP_NAME = "lenet", "mlp"
+HIDDEN_SIZES = (64, 64)
 SIZES = (32, 48, 64, 75, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)  # sides to propose
 
 
 def names() -> list[str]:
     """Every model by its name; imports torchvision."""
     models = vision.models()
-    return [LENET, *models.list_models(module=models)]
+    return [LENET, MLP_NAME, *models.list_models(module=models)]
 
 
 def default_size(name: str, *, trusted: bool = False) -> int:
@@ -42,17 +45,31 @@ def default_size(name: str, *, trusted: bool = False) -> int:
         return timm_models.default_size(name)
     if user_code.names_code(name):
         return own_size(name, trusted=trusted) or 224
-    if name == LENET:
+    if name in (LENET, MLP_NAME):
         return 32
     if name == "inception_v3":
         return 299
     return 224
 
 
+def shape_of(channels: int, image_size: int) -> tuple[int, ...]:
+    """The shape of one input: (C, S, S), or (C,) where it is a row of numbers."""
+    return (channels, image_size, image_size) if image_size else (channels,)
+
+
 def build(
-    name: str, *, num_classes: int, channels: int, image_size: int, args: Sequence[str] = (), trusted: bool = False
+    name: str,
+    *,
+    num_classes: int,
+    channels: int,
+    image_size: int,
+    args: Sequence[str] = (),
+    trusted: bool = False,
+    hidden_sizes: Sequence[int] = HIDDEN_SIZES,
 ) -> nn.Module:
     """The model with random weights, an output for each class and an input for each channel.
+
+    `image_size` 0: the input is a row of `channels` numbers, and no image. `hidden_sizes` are those of mlp.
 
     Raises:
         ConfigError: there is no model of this name, or it does not take `args`.
@@ -62,9 +79,13 @@ def build(
         return timm_models.build(name, parse_args(args), **size)
     if user_code.names_code(name):
         return build_own(name, args, trusted=trusted, **size)
+    if name in (LENET, MLP_NAME) and args:
+        raise ConfigError(f"{name} takes no model_args: leave them out.")
+    if name == MLP_NAME:
+        return MLP(math.prod(shape_of(channels, image_size)), num_classes, hidden_sizes)
+    if not image_size:
+        raise ConfigError(f"{display(name)} takes images, and this data is rows of numbers: use --model mlp.")
     if name == LENET:
-        if args:
-            raise ConfigError("lenet takes no model_args: leave them out.")
         return LeNet(num_classes, channels, image_size)
     models = vision.models()
     known = models.list_models(module=models)
@@ -113,9 +134,7 @@ def _replace_first_convolution(model: nn.Module, channels: int) -> None:
             return
 
 
-def check_takes(
-    name: str, *, num_classes: int, channels: int, image_size: int, args: Sequence[str] = (), trusted: bool = False
-) -> bool:
+def check_takes(name: str, *, num_classes: int, channels: int, image_size: int, **more: Any) -> bool:
     """Refuse a model that cannot take these images; whether it needs two or more images a step.
 
     The model runs on torch's meta device: shapes only, no memory and no arithmetic.
@@ -123,8 +142,10 @@ def check_takes(
     Raises:
         ConfigError: it cannot, or does not exist; the sentence names an image size that would do.
     """
-    asked: dict[str, Any] = {"num_classes": num_classes, "channels": channels, "args": args, "trusted": trusted}
+    asked: dict[str, Any] = {"num_classes": num_classes, "channels": channels, **more}
     if why := _refusal(name, image_size, batch=2, **asked):
+        if not image_size:
+            raise ConfigError(f"{display(name)} cannot take rows of {channels} numbers: {why}.")
         by_distance = sorted(SIZES, key=lambda side: abs(side - image_size))
         nearest = next((side for side in by_distance if _takes(name, side, asked)), None)
         hint = f"use --image-size {nearest}" if nearest else f"choose another model ({why})"
@@ -180,7 +201,7 @@ def _refusal(name: str, image_size: int, *, batch: int, num_classes: int, channe
         model = skeleton(name, num_classes=num_classes, channels=channels, image_size=image_size, **asked).train()
         memory = any(not tensor.is_meta for tensor in model.parameters())
         with torch.no_grad(), contextlib.nullcontext() if memory else without_memory(name):
-            outputs = model(torch.empty(batch, channels, image_size, image_size))
+            outputs = model(torch.empty(batch, *shape_of(channels, image_size)))
     except ConfigError:
         raise
     except (RuntimeError, ValueError, AssertionError, ZeroDivisionError) as error:

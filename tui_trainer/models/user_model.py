@@ -17,7 +17,10 @@ from tui_trainer.text import display
 # What people call the three things that every model here is asked for.
 SPELLINGS = {
     "num_classes": ("num_classes", "n_classes", "nb_classes", "classes", "num_labels", "out_features", "num_outputs"),
-    "channels": ("channels", "in_channels", "in_chans", "n_channels", "num_channels", "in_ch"),
+    "channels": (
+        *("channels", "in_channels", "in_chans", "n_channels", "num_channels", "in_ch"),
+        *("in_features", "n_features", "num_features", "input_dim"),
+    ),
     "image_size": ("image_size", "img_size", "input_size", "resolution"),
 }
 

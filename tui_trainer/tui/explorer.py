@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tui_trainer.data.index import Index
     from tui_trainer.data.report import Report
+    from tui_trainer.data.table_report import TableReport
 
     Pixels = npt.NDArray[np.uint8]
 
@@ -67,7 +68,7 @@ class Look:
 
     def __init__(self, place: Place) -> None:
         self.index: Index | None = None
-        self.report: Report | None = None
+        self.report: Report | TableReport | None = None
         self.error = ""
         self._place = place
         self._work = _Work("look", self._look, self._fail, daemon=True)
@@ -128,15 +129,20 @@ class Draw:
 
         from tui_trainer.data import batches
         from tui_trainer.data.datasets import ImageDataset, Spec
+        from tui_trainer.data.index import Rows
         from tui_trainer.models import catalog
 
         index, view = self._index, self._view
+        if isinstance(index.inputs, Rows):
+            self.caption = f"The model sees rows of {len(index.inputs.names)} numbers, standardised."
+            return
         channels = view.channels or batches.look_at_channels(index)
-        side = view.image_size or catalog.default_size(view.model, trusted=view.trusted)
+        model = catalog.LENET if view.model == "auto" else view.model
+        side = view.image_size or catalog.default_size(model, trusted=view.trusted)
         colour = "grey" if channels == 1 else "RGB"
         preset, note = ("none", ", not augmented while a run trains") if view.still else (view.augment, "")
         augment = "" if view.augment == "none" else note or f", augment {preset}"
-        self.caption = f"{display(view.model, 24)} sees {side}x{side} {colour}, {view.resize}{augment}"
+        self.caption = f"{display(model, 24)} sees {side}x{side} {colour}, {view.resize}{augment}"
         spec = Spec(image_size=side, channels=channels, resize=view.resize)
         dataset = ImageDataset(index, spec, preset, view.seed)
         for sample in _choose(index, view.seed, self._number, self._most * TRIES):
@@ -144,7 +150,7 @@ class Draw:
                 return
             image = dataset[self._number, sample].image
             if image is not None:
-                self.tiles.append(Tile(np.ascontiguousarray(image.numpy()), index.classes[index.targets[sample]]))
+                self.tiles.append(Tile(np.ascontiguousarray(image.numpy()), index.target_in_words(sample)))
         if not self.tiles:
             self.error = "None of the images drawn can be read."
 
@@ -186,11 +192,14 @@ def _choose(index: Index, seed: int, number: int, most: int) -> list[int]:
     """Training samples by (seed, number), each class once before one comes again."""
     import numpy as np
 
-    from tui_trainer.data.index import TRAIN
+    from tui_trainer.data.index import CLASSIFICATION, TRAIN
 
     generator = np.random.default_rng([seed, number])
     members = index.part(TRAIN)
     members = members[generator.permutation(len(members))]
+    if index.task != CLASSIFICATION:
+        spread: list[int] = members[:most].tolist()
+        return spread
     targets = index.targets[members]
     order = np.argsort(targets, kind="stable")
     firsts = np.searchsorted(targets[order], np.arange(len(index.classes)))

@@ -19,6 +19,7 @@ from tui_trainer.tui.widgets.thumbnails import fit
 
 if TYPE_CHECKING:
     from tui_trainer.data.report import Report
+    from tui_trainer.data.table_report import TableReport
 
 LABEL = 10  # cells of a label and the gap behind it
 NAMED = 50  # bad files that are named
@@ -37,7 +38,7 @@ class ReportView(VerticalScroll):
         """What scrolls."""
         yield ReportBody()
 
-    def show(self, report: Report | None, before: Sequence[tuple[str, str]] = ()) -> None:
+    def show(self, report: Report | TableReport | None, before: Sequence[tuple[str, str]] = ()) -> None:
         """Show a report, with sentences before it: text and what it is, "error" or "text"."""
         self.query_one(ReportBody).show(report, before)
 
@@ -58,14 +59,14 @@ class ReportBody(Widget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._report: Report | None = None
+        self._report: Report | TableReport | None = None
         self._before: tuple[tuple[str, str], ...] = ()
         self._lines: list[Line] = []
         self._width = 0
         self._totals: tuple[int, ...] = ()
         self._most = self._longest = 0
 
-    def show(self, report: Report | None, before: Sequence[tuple[str, str]]) -> None:
+    def show(self, report: Report | TableReport | None, before: Sequence[tuple[str, str]]) -> None:
         """Show a report and the sentences before it."""
         if report is self._report and tuple(before) == self._before:
             return
@@ -124,7 +125,7 @@ class ReportBody(Widget):
         name, digits = min(24, max(8, width // 4), self._longest), len(f"{self._most:,}")
         room = width - name - digits - 2
         cells = max(1, round(room * total / self._most))
-        first = round(cells * train / total)
+        first = round(cells * train / max(1, total))
         return [
             (f"{fit(report.classes[number], name)} ", "text"),
             (self._marks[0] * first, "train"),

@@ -1,0 +1,82 @@
+"""Mean and standard deviation of inputs and of numbers to predict, measured on the training part."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tui_trainer.data.datasets import ImageDataset, Spec
+from tui_trainer.data.index import REGRESSION, TRAIN, Index, Rows
+from tui_trainer.data.transforms import statistics
+from tui_trainer.data_config import DataConfig
+from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.text import display
+
+MEASURED = 2000  # images over which they are measured
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+def input_statistics(data: DataConfig, index: Index, spec: Spec) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+    """Mean and standard deviation to normalise with, and where they come from in words.
+
+    Raises:
+        ConfigError: those given do not fit the inputs.
+        DataError: no image can be read.
+    """
+    if isinstance(index.inputs, Rows):
+        return _row_statistics(data, index, index.inputs)
+    if data.mean:
+        if len(data.mean) != spec.channels:
+            raise ConfigError(f"mean has {len(data.mean)} numbers, but the images have {spec.channels} channels.")
+        return data.mean, data.std, "given"
+    if data.normalize == "none":
+        return (0.0,) * spec.channels, (1.0,) * spec.channels, "given"
+    if data.normalize == "imagenet":
+        if spec.channels != 3:
+            raise ConfigError(
+                "normalize = imagenet: its statistics are of colour images; use measured, or --channels 3."
+            )
+        return *IMAGENET, "given"
+    dataset = ImageDataset(index, spec, training=True)
+    samples = (dataset[0, int(i)].image for i in spread(index.part(TRAIN), MEASURED))
+    images = [image for image in samples if image is not None]
+    if not images:
+        raise DataError(f"None of the images in {display(index.root)} can be read.")
+    return *statistics(images), f"measured on {len(images)} training images"
+
+
+def _row_statistics(data: DataConfig, index: Index, rows: Rows) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+    inputs = len(rows.names)
+    if data.mean:
+        if len(data.mean) != inputs:
+            raise ConfigError(f"mean has {len(data.mean)} numbers, but the table has {inputs} inputs.")
+        return data.mean, data.std, "given"
+    if data.normalize == "imagenet":
+        raise ConfigError("normalize = imagenet: its statistics are of colour images; use measured, or none.")
+    if data.normalize == "none":
+        return (0.0,) * inputs, (1.0,) * inputs, "given"
+    members = index.part(TRAIN)
+    return *moments(rows.features[members]), f"measured on {len(members):,} training rows"
+
+
+def target_statistics(index: Index) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each number to predict, over the training part; empty if there are none."""
+    if index.task != REGRESSION:
+        return (), ()
+    return moments(index.targets[index.part(TRAIN)])
+
+
+def moments(values: npt.NDArray[Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each column of (M, F); a constant column is left as it is."""
+    mean, std = values.mean(0, dtype=np.float64), values.std(0, dtype=np.float64)
+    std[std <= 1e-12 * np.abs(mean)] = 1.0  # rounding alone
+    return tuple(float(f"{v:.9g}") for v in mean.tolist()), tuple(float(f"{v:.9g}") or 1.0 for v in std.tolist())
+
+
+def spread(members: npt.NDArray[np.int64], most: int) -> npt.NDArray[np.int64]:
+    """At most `most` of the members, evenly spread."""
+    if len(members) <= most:
+        return members
+    return members[np.linspace(0, len(members) - 1, most).astype(np.int64)]

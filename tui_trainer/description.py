@@ -1,0 +1,28 @@
+"""What a weight file says of itself beside the tensors: all that a prediction needs."""
+
+from __future__ import annotations
+
+import json
+
+from tui_trainer.config import Config
+from tui_trainer.data.batches import Data
+from tui_trainer.data.index import Rows
+from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadata
+
+
+def describe(config: Config, data: Data) -> dict[str, str]:
+    """Model, task, classes, how an image or a row becomes an input, and of numbers to predict names and scale."""
+    index = data.index
+    metadata: dict[str, str] = to_metadata(
+        task=index.task,
+        model=config.model.model,
+        model_args=config.model.model_args,
+        classes=index.classes,
+        preprocessing=Preprocessing(spec=data.spec, mean=data.mean, std=data.std),
+        targets=Targets(names=index.target_names, unit=index.unit, mean=data.target_mean, std=data.target_std),
+    )
+    if isinstance(index.inputs, Rows):
+        encoding = [dict(one) for one in index.inputs.encoding]
+        rows = {"inputs": index.inputs.names, "encoding": encoding, "mean": data.mean, "std": data.std}
+        metadata |= {"preprocessing": json.dumps(rows)}
+    return {**metadata, "hidden_sizes": json.dumps(config.model.hidden_sizes)}
