@@ -65,7 +65,7 @@ def test_another_weight_file_has_another_fingerprint(tmp_path: Path) -> None:
 def test_the_defaults_are_those_of_the_tutorial() -> None:
     values = Config().values()
     wanted = {
-        "batch_size": 32, "shuffle": True, "num_workers": 0, "model": "lenet", "optimizer": "sgd", "lr": 0.01,
+        "batch_size": 32, "shuffle": True, "num_workers": 0, "model": "auto", "optimizer": "sgd", "lr": 0.01,
         "momentum": 0.9, "weight_decay": 5e-4, "drop_last": False, "timeout": 0.0, "label_smoothing": 0.0,
     }  # fmt: skip
     assert {name: values[name] for name in wanted} == wanted
