@@ -15,8 +15,9 @@ from tests.conftest import PATIENCE, Told
 from tui_trainer.background import last_words
 from tui_trainer.commands import Stop
 from tui_trainer.events import Progress, RunEnded, to_json
-from tui_trainer.past_runs import is_running, last_event, read_run
+from tui_trainer.past_runs import last_event, read_run
 from tui_trainer.run_folder import RunFolder, make_folder
+from tui_trainer.run_lock import is_running
 from tui_trainer.session import EXACT_BYTES, PAST_POINTS, FollowedSession, thinned
 
 Cli = Callable[..., Told]

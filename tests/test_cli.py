@@ -2,9 +2,8 @@
 
 import os
 import signal
-import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from tui_trainer.commands import Checkpoint, Pause, Resume, Set
 from tui_trainer.config import SETTINGS, read_toml
 from tui_trainer.events import Event, Progress
 from tui_trainer.run_folder import Mailbox, RunFolder, make_folder, runs_root
+from tui_trainer.run_lock import RunLock
 
 from .conftest import Told, copy_digits, metrics_but_seconds
 
@@ -421,13 +421,14 @@ def test_training_goes_on_when_nobody_hears_it_any_more(
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> tuple[RunFolder, Mailbox]:
+def running(tmp_path: Path) -> Iterator[tuple[RunFolder, Mailbox]]:
     folder = make_folder(tmp_path / "run")
     folder.config.touch()
     mailbox = Mailbox()
-    folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
+    lock = RunLock(folder).acquire()
     mailbox.follow(folder.commands)
-    return folder, mailbox
+    yield folder, mailbox
+    lock.release()
 
 
 @pytest.mark.parametrize(

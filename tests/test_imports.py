@@ -85,6 +85,9 @@ def test_the_scan_of_a_dataset_needs_no_torch() -> None:
     assert not {"torch", "cv2"} & loaded_by("import tui_trainer.data.sources")
 
 
+LOW = ("errors", "events", "commands", "every", "text", "metric_names", "whole_file")
+
+
 def test_the_engine_knows_no_front_end_no_images_and_no_other_part() -> None:
     loaded = loaded_by("import tui_trainer.engine.loop, tui_trainer.engine.optim")
     assert not {"rich", "textual", "cv2", "torchvision", "PIL"} & loaded

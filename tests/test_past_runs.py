@@ -7,8 +7,9 @@ import socket
 from pathlib import Path
 
 from tui_trainer.events import RunEnded, Warned, to_json
-from tui_trainer.past_runs import is_running, last_event, past_runs, read_run, sample_data
+from tui_trainer.past_runs import last_event, past_runs, read_run, sample_data
 from tui_trainer.run_folder import RunFolder
+from tui_trainer.run_lock import RunLock, is_running
 
 
 def make_run(root: Path, name: str, *lines: str) -> RunFolder:
@@ -34,11 +35,12 @@ def test_a_run_that_ended_says_how(tmp_path: Path) -> None:
 def test_a_run_without_an_end_is_running_or_is_called_what_it_is(tmp_path: Path) -> None:
     folder = make_run(tmp_path, "one", MIDDLE)
     assert read_run(folder).state == "ended without a word"
-    folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
+    lock = RunLock(folder).acquire()
     assert is_running(folder)
     assert read_run(folder).state == "running"
-    folder.owner.write_text(f"Process {2**22 + 1} on {socket.gethostname()}", "utf-8")
-    assert not is_running(folder)
+    lock.release()
+    folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
+    assert not is_running(folder), "a number that is another process's by now says nothing"
 
 
 def test_the_newest_come_first_and_other_folders_are_passed_over(tmp_path: Path) -> None:

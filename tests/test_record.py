@@ -1,6 +1,9 @@
 import csv
+import resource
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tui_trainer.events import Evaluated, Event, Paused, RunStarted, from_json
 from tui_trainer.record import JsonLines, MetricsCsv
@@ -59,8 +62,42 @@ def test_where_a_run_goes_on_epochs_that_come_again_are_taken_back(tmp_path: Pat
     record = MetricsCsv(path)
     for epoch in range(12):
         record(evaluated(epoch, val_loss=float(epoch)))
+    record.close()
     again = MetricsCsv(path)
     again(started(epoch=10, step=100))
     assert [row["epoch"] for row in rows(path)] == [str(n) for n in range(1, 11)]
     again(evaluated(10, val_loss=0.25))
+    again.close()
     assert (rows(path)[-1]["epoch"], rows(path)[-1]["val_loss"]) == ("11", "0.25")
+
+
+def test_what_a_full_disk_did_not_take_is_written_as_soon_as_there_is_room(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    record, limit = JsonLines(path), resource.getrlimit(resource.RLIMIT_FSIZE)
+    record(Paused(step=1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 20, limit[1]))
+    try:
+        for step in (2, 3):
+            with pytest.raises(OSError, match="File too large"):
+                record(Paused(step=step))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    record(Paused(step=4))
+    record.close()
+    events = [from_json(line) for line in path.read_text().splitlines()]
+    assert [event.step for event in events if isinstance(event, Paused)] == [1, 2, 3, 4]
+
+
+def test_half_a_row_of_a_killed_process_is_taken_back(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    record = MetricsCsv(path)
+    for epoch in range(3):
+        record(evaluated(epoch, val_loss=float(epoch)))
+    record.close()
+    whole = path.read_text()
+    path.write_text(whole[: whole.rindex(",")])
+    again = MetricsCsv(path)
+    again(started(epoch=3, step=30))
+    again(evaluated(3, val_loss=0.25))
+    again.close()
+    assert [row["epoch"] for row in rows(path)] == ["1", "2", "4"]

@@ -183,9 +183,32 @@ def test_other_data_is_refused_and_nothing_written(tmp_path: Path, run_cli: Cli)
     told = run_cli("--no-tui", "--resume", folder.path)
     assert told.code == 4
     assert "The dataset is not the one that" in told.sentence
+    assert "1 added (0/new.png)" in told.sentence
     assert content(folder.path) == before
+    shutil.copytree(folder.path, tmp_path / "copy")
+    told = run_cli("--no-tui", "--json", "--resume", tmp_path / "copy", "--allow-changed-data")
+    assert told.code == 0
+    assert "warning: Not bit-exact: the dataset has changed since the run began: 1 added (0/new.png)." in told.err
+    assert told.json["outcome"] == "finished"
     (data / "0" / "new.png").unlink()
     assert run_cli("--no-tui", "--resume", folder.path).code == 0
+
+
+def test_the_differences_of_a_dataset_are_named_and_other_classes_refused(tmp_path: Path, run_cli: Cli) -> None:
+    data = copy_digits(tmp_path / "data", classes=3, each=10)
+    folder = trained(config_for(data, tmp_path / "run"), 1, Stop())
+    first, second, *_ = sorted((data / "0").iterdir())
+    first.unlink()
+    second.rename(data / "1" / second.name)
+    words = ("--no-tui", "--resume", folder.path)
+    told = run_cli(*words)
+    assert told.code == 4
+    assert f"1 removed (0/{first.name}), 1 moved to another folder (0/{second.name})" in told.sentence
+    (data / "2").rename(data / "two")
+    told = run_cli(*words, "--allow-changed-data")
+    assert told.code == 4
+    assert "The classes are not those that" in told.sentence
+    assert f"--pretrained {folder.path}" in told.sentence
 
 
 def test_a_finished_run_has_nothing_left_to_train(whole: RunFolder, tmp_path: Path, run_cli: Cli) -> None:
@@ -199,7 +222,7 @@ def test_what_cannot_be_bit_exact_is_told(cut: RunFolder, run_cli: Cli) -> None:
     told = run_cli("--no-tui", "--resume", cut.path, "--threads", "2")
     torch.set_num_threads(1)
     assert told.code == 0
-    assert "warning: Not bit-exact: the run was saved with 1 CPU threads (--threads)." in told.err
+    assert "warning: Not bit-exact: the run was saved with 1 CPU threads (--threads), and now it is 2." in told.err
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path, run_cli: Cli, cut: RunFolder) -> None:

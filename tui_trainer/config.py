@@ -149,6 +149,7 @@ class RunConfig:
     )
     keep_checkpoints: int = setting(2, "Newest checkpoints that are kept.", ge=1)
     keep_every: str = setting("", "Also keep for good the checkpoint of every 10 (epochs) or 5000steps.", metavar="N")
+    allow_changed_data: bool = setting(False, "Resume although files of the dataset were added, removed or moved.")
     trust_code: bool = setting(False, "Run Python named by model or data that lies outside the current folder.")
 
     def __post_init__(self) -> None:

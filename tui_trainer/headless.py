@@ -46,6 +46,7 @@ class Summary:
     metrics: dict[str, float] = field(default_factory=dict)
     best: dict[str, float] = field(default_factory=dict)
     warnings: int = 0
+    _past: list[Evaluated] = field(default_factory=list)
 
     def add_all(self, events: Iterable[Event]) -> None:
         """Take in what happened before."""
@@ -54,15 +55,26 @@ class Summary:
 
     def add(self, event: Event) -> None:
         """Take in one event."""
+        if isinstance(event, RunStarted):
+            self._take_back(event.epoch)
         if isinstance(event, Evaluated):
-            self.metrics = dict(event.metrics)
-            if event.best:
-                self.best = {"epoch": event.epoch + 1, **event.metrics}
+            self._past.append(event)
+            self._sum_up()
         elif isinstance(event, RunEnded):
             self.outcome, self.message = event.outcome, event.message
             self.epochs, self.steps, self.seconds = event.epochs, event.step, event.seconds
         elif isinstance(event, Warned):
             self.warnings += 1
+
+    def _take_back(self, epochs: int) -> None:
+        """A run goes on from so many epochs: what a process that was killed trained after them comes again."""
+        self._past = [past for past in self._past if past.epoch < epochs]
+        self._sum_up()
+
+    def _sum_up(self) -> None:
+        best = next((past for past in reversed(self._past) if past.best), None)
+        self.metrics = dict(self._past[-1].metrics) if self._past else {}
+        self.best = {"epoch": best.epoch + 1, **best.metrics} if best else {}
 
     def to_json(self, error: UserError | None) -> str:
         """The one object of `--json`."""

@@ -7,7 +7,6 @@ import csv
 import math
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import RunEnded, RunStarted, SettingChanged
 from tui_trainer.metric_names import headline, in_words, label
 from tui_trainer.run_folder import RunFolder, runs_root
+from tui_trainer.run_lock import is_running
 from tui_trainer.settings import Value
 from tui_trainer.text import display
 
@@ -189,17 +189,6 @@ def last_event(folder: RunFolder) -> events.Event | None:
             with contextlib.suppress(ValueError):
                 return events.from_json(line.decode("ascii"))
     return None
-
-
-def is_running(folder: RunFolder) -> bool:
-    """Whether the process that trains here lives; of another machine it is not known and taken as no."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        words = folder.owner.read_text("utf-8").split()  # "Process 123 on host"
-        if words[3] == socket.gethostname():
-            with contextlib.suppress(PermissionError):  # it lives, and is another user's
-                os.kill(int(words[1]), 0)
-            return True
-    return False
 
 
 def _columns(folder: RunFolder) -> list[str]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import csv
+import os
 from collections.abc import Collection
+from importlib import metadata
+from pathlib import Path
 from typing import Any
 
+import torch
+
 from tui_trainer.config import Config
+from tui_trainer.data.index import PARTS, Index
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.job import Job
 from tui_trainer.errors import ConfigError, WeightsError
@@ -20,7 +27,7 @@ MAY_CHANGE = {
     "epochs", "lr", "patience", "min_delta", "num_workers", "prefetch_factor", "persistent_workers", "timeout",
     "worker_type", "pin_memory", "device", "threads", "deterministic", "keep_checkpoints",
     "checkpoint_every", "keep_every", "output_dir", "name", "resume", "max_bad",
-    "trust_code", "data", "val_data",  # the fingerprint guards them: a dataset may have moved
+    "trust_code", "allow_changed_data", "data", "val_data",  # the fingerprint guards them: a dataset may have moved
 }  # fmt: skip
 
 
@@ -51,17 +58,26 @@ class Saved:
                 f"A run is resumed with the settings it began with: {what} cannot change. Start a new run."
             )
 
-    def require_same_data(self, fingerprint: str) -> None:
-        """Refuse another dataset.
+    def require_same_data(self, index: Index, *, allow: bool) -> None:
+        """Refuse another dataset, unless changes are to be allowed; other classes are never.
 
         Raises:
             WeightsError: files, classes or the split have changed since the run began.
         """
-        if self.state["fingerprint"] != fingerprint:
+        if self.state["fingerprint"] == index.fingerprint():
+            return
+        what = differences(self.folder.split, index) or "the files are the same, their content is not"
+        if self.state["classes"] != list(index.classes):
             raise WeightsError(
-                f"The dataset is not the one that {display(self.folder.path)} began with: files or classes were "
-                "added, removed or renamed. Restore them, or start a new run."
+                f"The classes are not those that {display(self.folder.path)} learned: {what}. Restore them, or start "
+                f"a new run with --pretrained {display(self.folder.path)}."
             )
+        if not allow:
+            raise WeightsError(
+                f"The dataset is not the one that {display(self.folder.path)} began with: {what}. Restore it, start a "
+                "new run, or go on with --allow-changed-data."
+            )
+        self._warn(f"Not bit-exact: the dataset has changed since the run began: {what}.")
 
     def restore(self, job: Job, given: Collection[str]) -> None:
         """Put the job where the run stood; a setting changed while it ran stays changed, unless given anew."""
@@ -69,7 +85,67 @@ class Saved:
         for name, value in self.state["live"].items():
             if name not in given and getattr(job, name) == self.values[name]:
                 setattr(job, name, value)
-        if self.state["torch"] != job.checkpoint_extra["torch"]:
-            self._warn(f"Not bit-exact: the run was saved by torch {self.state['torch']}.")
-        if self.state["threads"] != job.checkpoint_extra["threads"]:
-            self._warn(f"Not bit-exact: the run was saved with {self.state['threads']} CPU threads (--threads).")
+        for name, words in CIRCUMSTANCES.items():
+            before, now = self.state.get(name), job.checkpoint_extra[name]
+            if before is not None and before != now:
+                self._warn(f"Not bit-exact: the run was saved {words.format(display(before))}, and now it is {now}.")
+
+
+# What a checkpoint says of where it was made, and how that reads in a sentence.
+CIRCUMSTANCES = {
+    "torch": "by torch {}",
+    "torchvision": "with torchvision {}",
+    "opencv": "with OpenCV {}",
+    "numpy": "with numpy {}",
+    "threads": "with {} CPU threads (--threads)",
+    "device": "on {} (--device)",
+}
+
+
+def circumstances(device: torch.device) -> dict[str, Any]:
+    """What the last bits of a result depend on beside settings and data; a device's number does not matter."""
+    versions = {name: _version(name) for name in ("torch", "torchvision", "numpy")}
+    return {
+        **versions,
+        "opencv": _version("opencv-python") or _version("opencv-python-headless"),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+    }
+
+
+def _version(distribution: str) -> str:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def differences(split: Path, index: Index) -> str:
+    """What has changed between a run's `split.csv` and the dataset as it is: how many, with an example of each."""
+    before, now = _split_of(split), {os.fsdecode(index.name(i)): index.parts[i] for i in range(len(index))}
+    gone, new = [name for name in before if name not in now], [name for name in now if name not in before]
+    homes = {_last(name): name for name in new}
+    renamed = [name for name in gone if _last(name) in homes]
+    there = {homes[_last(name)] for name in renamed}
+    moved = [name for name in now if name in before and PARTS[now[name]] != before[name]]
+    found = {
+        "added": [name for name in new if name not in there],
+        "removed": [name for name in gone if name not in renamed],
+        "moved to another folder": renamed,
+        "moved to another part": moved,
+    }
+    return ", ".join(f"{len(names)} {what} ({display(names[0], 60)})" for what, names in found.items() if names)
+
+
+def _last(name: str) -> str:
+    """The file's own name; a million of them, for which a Path each takes seconds."""
+    return name.rpartition("/")[2]
+
+
+def _split_of(path: Path) -> dict[str, str]:
+    """The part of each sample, by its path."""
+    try:
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            return {row["path"]: row["part"] for row in csv.DictReader(file)}
+    except (OSError, KeyError, csv.Error):
+        return {}

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import re
-import socket
+import contextlib
+import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import filelock
+import numpy as np
 import torch
 from torch import nn
 
@@ -38,19 +37,18 @@ from tui_trainer.engine.losses import build_loss, class_weights
 from tui_trainer.engine.metrics import build_measure
 from tui_trainer.engine.optim import build_optimizer
 from tui_trainer.engine.schedule import Schedule
-from tui_trainer.errors import ConfigError, TrainingError, UserError
 from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.every import parse_every
+from tui_trainer.failures import in_words, record_all
 from tui_trainer.models import catalog
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
-from tui_trainer.resuming import Saved
-from tui_trainer.run_folder import RunFolder
+from tui_trainer.resuming import Saved, circumstances
+from tui_trainer.run_folder import RunFolder, find_run
+from tui_trainer.run_lock import RunLock
 from tui_trainer.settings import AUTO
 from tui_trainer.start_weights import IMAGENET, Started, start_from
 from tui_trainer.text import display, user_path
 from tui_trainer.whole_file import sweep, write_whole
-
-NO_MEMORY = re.compile("not enough memory|can't allocate memory")  # what torch says of the CPU's
 
 
 @dataclass(kw_only=True)
@@ -61,7 +59,7 @@ class Run:
     config: Config
     job: Job
     news: list[Event]
-    lock: filelock.BaseFileLock
+    lock: RunLock
 
     def events(self, commands: Commands) -> Iterator[Event]:
         """Train; each event is recorded before it is handed on.
@@ -70,18 +68,18 @@ class Run:
             UserError: the run failed, in words; RunEnded was recorded.
         """
         recorders: list[Recorder] = []
+        failing: set[Recorder] = set()
         try:
             recorders += JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)
             for event in self._told(commands):
-                for record in recorders:
-                    record(event)
+                yield from record_all(event, recorders, failing)
                 yield event
         except OSError as error:
             raise in_words(error, self.config) or error from error
         finally:
             for recorder in recorders:
-                recorder.close()
-            self.folder.owner.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    recorder.close()
             self.lock.release()
 
     def _told(self, commands: Commands) -> Iterator[Event]:
@@ -104,28 +102,6 @@ class Run:
             raise failure from error
 
 
-def in_words(error: Exception, config: Config) -> UserError | None:
-    """What the user can do about an exception of the loop; None if it is a bug."""
-    if isinstance(error, UserError):
-        return error
-    if isinstance(error, torch.OutOfMemoryError | MemoryError) or NO_MEMORY.search(str(error)):
-        smaller = max(1, config.loader.batch_size // 2)
-        return TrainingError(f"Out of memory: try --batch-size {smaller}, or a smaller --image-size.")
-    if isinstance(error, OSError):
-        where = f" {display(error.filename)}" if error.filename else ""
-        return TrainingError(f"Cannot write{where}: {error.strerror or error}. --resume goes on once that is mended.")
-    if isinstance(error, RuntimeError) and "deterministic" in str(error):
-        return TrainingError(
-            f"An operation of this model varies from run to run: use --no-deterministic. {display(error, 200)}"
-        )
-    if isinstance(error, RuntimeError) and ("DataLoader worker" in str(error) or "DataLoader timed out" in str(error)):
-        return TrainingError(
-            f"A DataLoader worker ended or was too slow: {display(error)}. "
-            "Try fewer --num-workers, or a longer --timeout; --resume goes on."
-        )
-    return None
-
-
 def prepare(
     config: Config,
     tell: Callable[[str], None] = lambda text: None,
@@ -140,7 +116,24 @@ def prepare(
     Raises:
         UserError: a setting, the data, the model or the folder does not do.
     """
-    saved = Saved(config) if config.run.resume else None
+    if not config.run.resume:
+        return _prepare(config, None, None, tell, given, made)
+    lock = RunLock(find_run(config.run.resume)).acquire()
+    try:
+        return _prepare(config, Saved(config), lock, tell, given, made)
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _prepare(
+    config: Config,
+    saved: Saved | None,
+    lock: RunLock | None,
+    tell: Callable[[str], None],
+    given: Collection[str],
+    made: Callable[[RunFolder], None],
+) -> Run:
     device = device_of(config.recipe.device)
     context = worker_context(config.loader)
     set_up_torch(config)
@@ -148,7 +141,7 @@ def prepare(
     tell("scanning the dataset")
     index = batches.scan(config)
     if saved:
-        saved.require_same_data(index.fingerprint())
+        saved.require_same_data(index, allow=config.run.allow_changed_data)
     choose_task(choices, index)
     tell("building the model")
     needs_two = choose_inputs(choices, index)
@@ -156,7 +149,7 @@ def prepare(
     spec = batches.spec_of(choices.config.data, index)
     data = batches.build_batches(choices.config, index, spec, needs_two=needs_two, context=context)
     choose_rest(choices, data)
-    torch.manual_seed(config.recipe.seed)
+    _seed(config.recipe.seed)
     model = _model(choices.config, data)
     choose_threads(choices, model)
     start = (
@@ -171,7 +164,7 @@ def prepare(
         news = saved.news
     folder = saved.folder if saved else run_folder.make_folder(_new_path(choices.config))
     made(folder)
-    lock = _lock(folder)
+    lock = lock or RunLock(folder).acquire()
     job.checkpoints = folder.checkpoints
     sweep(folder.checkpoints)
     try:
@@ -183,6 +176,13 @@ def prepare(
         lock.release()
         raise in_words(error, config) or error from error
     return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock)
+
+
+def _seed(seed: int) -> None:
+    """Seed every generator that a model, the user's own included, may draw from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)
 
 
 def _new_path(config: Config) -> Path:
@@ -245,8 +245,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
             "preprocessing": describe(config, data)["preprocessing"],
             "config": {name: list(v) if isinstance(v, tuple) else v for name, v in repeatable(config).values().items()},
             "frozen": list(start.frozen),
-            "torch": str(torch.__version__),
-            "threads": torch.get_num_threads(),
+            **circumstances(device),
         },
     )
 
@@ -265,15 +264,3 @@ def _loss(config: Config, index: Index) -> nn.Module:
     counts = index.counts(TRAIN)
     weights = class_weights(recipe.class_weights, counts) if counts else None
     return build_loss(recipe.loss, task=index.task, label_smoothing=recipe.label_smoothing, class_weights=weights)
-
-
-def _lock(folder: RunFolder) -> filelock.BaseFileLock:
-    """Hold the run folder: two processes must not train in one."""
-    lock = filelock.FileLock(folder.lock, timeout=0)
-    try:
-        lock.acquire()
-    except filelock.Timeout:
-        owner = display(folder.owner.read_text("utf-8") if folder.owner.exists() else "another process", 100)
-        raise ConfigError(f"{owner} is training in {display(folder.path)}: wait for it, or stop it.") from None
-    folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
-    return lock

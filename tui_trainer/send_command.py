@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from tui_trainer import commands
 from tui_trainer.commands import Command
 from tui_trainer.errors import ConfigError
-from tui_trainer.past_runs import is_running
 from tui_trainer.run_folder import find_run
+from tui_trainer.run_lock import is_running
 from tui_trainer.session import set_from_text
 from tui_trainer.text import display
 

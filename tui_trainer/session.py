@@ -14,8 +14,8 @@ from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import Event, from_json
-from tui_trainer.past_runs import is_running
 from tui_trainer.run_folder import Mailbox, RunFolder
+from tui_trainer.run_lock import is_running
 
 FOLLOW_LOOK = 0.1  # seconds between two looks at the file of another process
 EXACT_BYTES, PAST_POINTS, LINE_BYTES = 4 << 20, 5_000, 400  # of a record that is followed from its beginning

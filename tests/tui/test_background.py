@@ -11,8 +11,9 @@ from tests.tui.pty_app import PtyApp
 from tests.tui.test_journey import MAIN
 from tui_trainer.commands import Stop
 from tui_trainer.events import RunEnded
-from tui_trainer.past_runs import is_running, last_event
+from tui_trainer.past_runs import last_event
 from tui_trainer.run_folder import RunFolder
+from tui_trainer.run_lock import is_running
 
 FLAGS = ("--epochs", "100000", "-b", "8", "--threads", "1", "--output-dir")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import mmap
 import os
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ import numpy.typing as npt
 
 from tui_trainer.errors import DataError
 from tui_trainer.text import display
+from tui_trainer.whole_file import replacing
 
 TRAIN, VAL, TEST = 0, 1, 2
 PARTS = ("train", "val", "test")
@@ -169,8 +171,10 @@ def ranks(blob: Blob, offsets: npt.NDArray[np.int64], seed: int) -> npt.NDArray[
 
 def write_split(index: Index, path: Path) -> None:
     """`split.csv`: path, target and part of every sample. Names that are not UTF-8 keep their bytes."""
-    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with replacing(path) as whole:
+        file = io.TextIOWrapper(whole, encoding="utf-8", errors="surrogateescape", newline="")
         rows = csv.writer(file)
         rows.writerow(("path", "target", "part"))
         for i in range(len(index)):
             rows.writerow((os.fsdecode(index.name(i)), index.target_in_words(i), PARTS[index.parts[i]]))
+        file.detach()  # what is left is written, and `whole` stays open

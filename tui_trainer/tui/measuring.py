@@ -120,7 +120,7 @@ def read_first_batch(config: Config, after: Background[Any] | None = None) -> Ba
 def _in_words(error: Exception, config: Config) -> str:
     if isinstance(error, UserError):
         return str(error)
-    from tui_trainer.run import in_words
+    from tui_trainer.failures import in_words
 
     if known := in_words(error, config):
         return str(known)

@@ -1,0 +1,77 @@
+"""Who trains in a run folder: one process at a time.
+
+The lock is the kernel's and goes with the process, however it ends; the process number that stands
+beside it is for people only. (Numbers come again, and in containers all begin at 1.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+
+import filelock
+
+from tui_trainer.errors import ConfigError
+from tui_trainer.run_folder import RunFolder
+from tui_trainer.text import display
+
+PATIENCE = 0.5  # seconds: whoever only looks whether a run is running holds the lock for an instant
+
+
+class RunLock:
+    """Held by the process that trains in a folder."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder, self._lock = folder, filelock.FileLock(folder.lock, timeout=PATIENCE)
+
+    def acquire(self) -> RunLock:
+        """Hold it.
+
+        Raises:
+            ConfigError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            self._lock.acquire()
+            self._folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
+        except filelock.Timeout:
+            raise ConfigError(
+                f"{self._owner()} is training in {display(self._folder.path)}: wait for it, or stop it."
+            ) from None
+        except OSError as error:
+            self.release()
+            raise ConfigError(
+                f"Cannot write the run folder {display(self._folder.path)}: {error.strerror}; it must be writable."
+            ) from None
+        return self
+
+    def _owner(self) -> str:
+        with contextlib.suppress(OSError):
+            return display(self._folder.owner.read_text("utf-8", "replace"), 100)
+        return "Another process"
+
+    def release(self) -> None:
+        """Let others train here."""
+        if self._lock.is_locked:
+            with contextlib.suppress(OSError):
+                self._folder.owner.unlink(missing_ok=True)
+        self._lock.release()
+
+
+def is_running(folder: RunFolder) -> bool:
+    """Whether a process trains here now."""
+    try:
+        with folder.lock.open("rb") as file:
+            return _is_held(file.fileno())
+    except OSError:  # there is no lock: nobody ever held it
+        return False
+
+
+def _is_held(descriptor: int) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    return False
