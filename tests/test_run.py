@@ -12,7 +12,8 @@ from tui_trainer import run
 from tui_trainer.config import Config, read_toml
 from tui_trainer.errors import ConfigError, DataError, TrainingError, WeightsError
 from tui_trainer.events import Event, RunEnded, SettingChanged, Warned
-from tui_trainer.run import in_words, prepare, repeatable
+from tui_trainer.failures import in_words
+from tui_trainer.run import prepare, repeatable
 from tui_trainer.run_folder import Mailbox, RunFolder
 
 from .conftest import DIGITS, Told, kinds, lines_but_times, metrics_but_seconds

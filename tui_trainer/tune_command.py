@@ -57,7 +57,7 @@ def _measure(config: Config, most: int | None) -> list[Measurement]:
     progress = choose_progress()
     try:
         progress.tell("loading PyTorch")
-        from tui_trainer import run, tune
+        from tui_trainer import failures, tune
 
         workers = None if most is None else candidates(most)
         measuring, found = tune.measure(config, workers=workers, tell=progress.tell), list[Measurement]()
@@ -69,7 +69,7 @@ def _measure(config: Config, most: int | None) -> list[Measurement]:
                         raise KeyboardInterrupt
             return found
         except Exception as error:
-            raise run.in_words(error, config) or error from error
+            raise failures.in_words(error, config) or error from error
     finally:
         progress.close()
 
