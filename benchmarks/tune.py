@@ -16,9 +16,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from tui_trainer.bench import Bench
 from tui_trainer.config import Config, build
 from tui_trainer.loader_facts import Measurement, candidates, recommend
-from tui_trainer.tune import Bench, endless, measure
+from tui_trainer.tune import endless, measure
 
 ROUNDS = 3  # alternating, so that other load on the machine meets all worker counts alike
 

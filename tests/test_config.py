@@ -25,10 +25,13 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
         "trust_code",
         "checkpoint_every",
         "keep_every",
+        "optimizer_args",
     ):  # words of a list; for the command line alone
         values.pop(name, None)
     if not values.get("freeze"):
         values.pop("freeze_epochs", None)
+    values.pop("loss", None)
+    values["milestones"] = (1.5, 3.0) if values.get("lr_scheduler") == "multistep" else ()
     if not values.get("num_workers"):
         values |= {"timeout": 0.0, "prefetch_factor": None}
     return build(values)

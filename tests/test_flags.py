@@ -85,7 +85,7 @@ def test_the_flags_of_the_front_end() -> None:
         (["-j-1"], "--num-workers = -1: num_workers must be"),
         (["-bx"], "--batch-size = x: batch_size must be"),
         (["--lr=-inf"], "--lr = -inf: lr must be"),
-        (["--optimizer", "adamm"], "--optimizer = adamm: optimizer must be one of sgd, adam, adamw, rmsprop."),
+        (["--optimizer", "adamm"], "--optimizer = adamm: optimizer must be one of sgd, adam, adamw, rmsprop, ad"),
         (["--no-lr"], "Unknown flag --no-lr"),
         (["--no-no-shuffle"], "Unknown flag --no-no-shuffle"),
     ],

@@ -77,7 +77,10 @@ def test_values_know_nothing_of_what_stands_above_them() -> None:
     package = {name for name in loaded if name.startswith("tui_trainer.")}
     assert package == {
         f"tui_trainer.{n}"
-        for n in ("config", "data_config", "events", "commands", "settings", "errors", "text", "metric_names", "every")
+        for n in (
+            *("config", "data_config", "recipe_config", "events", "commands", "settings", "errors", "text"),
+            *("metric_names", "every"),
+        )
     }
 
 

@@ -80,7 +80,14 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
         "log_every",
         "threads",
     }
-    assert {name for name, value in values.items() if value is None} == {"header", "pin_memory", "prefetch_factor"}
+    assert {name for name, value in values.items() if value is None} == {
+        "header",
+        "pin_memory",
+        "prefetch_factor",
+        "step_size",
+        "gamma",
+        "amp_dtype",
+    }, "used by nothing here"
 
 
 def test_a_value_that_is_given_is_never_overridden(digits60: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tui_trainer import loader_facts, tune
+from tui_trainer.bench import Bench
 from tui_trainer.config import Config, build
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.loader_facts import Facts, Measurement
@@ -96,7 +97,7 @@ def test_what_does_not_fit_into_shared_memory_is_skipped_with_the_reason(
 
 
 def test_options_of_workers_are_left_out_without_workers(digits60: Path) -> None:
-    bench = tune.Bench(config_of(digits60, num_workers=2, prefetch_factor=5, timeout=30.0))
+    bench = Bench(config_of(digits60, num_workers=2, prefetch_factor=5, timeout=30.0))
     assert bench.with_workers(0).loader.prefetch_factor is None
     assert bench.with_workers(0).loader.timeout == 0.0
     assert bench.with_workers(3).loader.prefetch_factor == 5
@@ -112,7 +113,7 @@ def test_torch_keeps_its_threads(digits60: Path) -> None:
 
 
 def test_worker_counts_begin_in_different_places(digits60: Path) -> None:
-    bench = tune.Bench(config_of(digits60, shuffle=False))
+    bench = Bench(config_of(digits60, shuffle=False))
     loader = bench.data(0).train
     assert loader.batches == 6
     first = [next(tune.endless(loader, part)).number for part in (0.0, 0.5)]
@@ -120,7 +121,7 @@ def test_worker_counts_begin_in_different_places(digits60: Path) -> None:
 
 
 def test_epochs_follow_each_other(digits60: Path) -> None:
-    stream = tune.endless(tune.Bench(config_of(digits60)).data(0).train)
+    stream = tune.endless(Bench(config_of(digits60)).data(0).train)
     numbers = [next(stream).number for _ in range(13)]
     stream.close()
     assert numbers == [1, 2, 3, 4, 5, 6] * 2 + [1]
@@ -154,7 +155,7 @@ def test_the_first_batch_is_that_of_training(digits60: Path, workers: int) -> No
     assert batch.bytes == 8 * 32 * 32 + 8 * 8
     assert batch.seconds > 0.0
     assert not multiprocessing.active_children()
-    bench = tune.Bench(config)
+    bench = Bench(config)
     trained = next(iter(bench.data(0).train.epoch(0)))
     assert batch.classes == tuple(
         (bench.index.classes[i], count) for i, count in enumerate(trained.targets.bincount().tolist()) if count

@@ -13,6 +13,8 @@ from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
 from tui_trainer.data.index import Index, Rows
+from tui_trainer.engine.precision import amp_dtype
+from tui_trainer.engine.schedule import gamma_of
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event, SettingChanged
 from tui_trainer.metric_names import HEADLINES, OF_TASK
@@ -108,8 +110,22 @@ def choose_rest(choices: Choices, data: Data) -> None:
     if not config.data.mean:
         choices.choose(data.statistics_from, normalize=data.normalize, mean=data.mean, std=data.std)
     if config.run.log_every is None:
-        every = min(MOST_STEPS_BETWEEN, max(1, data.train.batches // EVENTS_PER_EPOCH))
-        choices.choose(f"an epoch has {data.train.batches} steps", log_every=every)
+        steps = -(-data.train.batches // config.recipe.grad_accum_steps)
+        every = min(MOST_STEPS_BETWEEN, max(1, steps // EVENTS_PER_EPOCH))
+        choices.choose(f"an epoch has {steps} steps", log_every=every)
+
+
+def choose_recipe(choices: Choices, device: torch.device) -> None:
+    """Settle what of the recipe depends on other settings of it, where it is used."""
+    recipe = choices.config.recipe
+    if recipe.lr_scheduler in ("step", "multistep", "exponential", "plateau") and recipe.gamma is None:
+        choices.choose(f"usual for {recipe.lr_scheduler}", gamma=gamma_of(recipe.lr_scheduler))
+    if recipe.lr_scheduler == "step" and recipe.step_size is None:
+        third = round(max(recipe.epochs - recipe.warmup_epochs, 1e-3) / 3, 6)
+        choices.choose("a third of the epochs after the warmup", step_size=third)
+    if recipe.amp and recipe.amp_dtype is None:
+        dtype = amp_dtype(device)
+        choices.choose(f"{device.type} has it" if dtype == "bf16" else "this GPU has no bf16", amp_dtype=dtype)
 
 
 def choose_threads(choices: Choices, model: nn.Module) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from typing import Any
 from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError
 from tui_trainer.every import parse_every
-from tui_trainer.metric_names import MONITORS
+from tui_trainer.recipe_config import RecipeConfig
 from tui_trainer.settings import AUTO, Setting, Value, setting, settings_of
 from tui_trainer.text import display
 
@@ -79,54 +78,6 @@ class ModelConfig:
             raise ConfigError(f"adapters = {display(unknown[0], 80)}: each must be one of {words}, or none for none.")
         if self.freeze_epochs and not self.freeze:
             raise ConfigError(f"freeze_epochs = {self.freeze_epochs}: say which layers by freeze, as in backbone.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecipeConfig:
-    """How to train it."""
-
-    epochs: int = setting(20, "Passes over the training images.", ge=1, le=1_000_000)
-    lr: float = setting(0.01, "Learning rate.", gt=0, le=1000)
-    optimizer: str = setting("sgd", "Update rule.", choices=("sgd", "adam", "adamw", "rmsprop"), aliases=("opt",))
-    momentum: float = setting(0.9, "Momentum of sgd and rmsprop.", ge=0, lt=1)
-    weight_decay: float = setting(5e-4, "L2 penalty; decoupled in adamw.", ge=0, le=1, aliases=("wd",))
-    lr_scheduler: str = setting(
-        "none",
-        "How lr changes over the run (step: a tenth after each third).",
-        choices=("none", "step", "cosine", "linear"),
-        aliases=("sched",),
-    )
-    warmup_epochs: float = setting(0.0, "lr rises from 1 % to its value over these.", unit="epochs", ge=0)
-    loss: str = setting(
-        "auto",
-        "What is made small; auto: cross_entropy for classes, bce for several labels, mse for numbers.",
-        choices=("auto", "cross_entropy", "bce", "mse", "l1", "huber"),
-    )
-    class_weights: tuple[str, ...] = setting(
-        (), "How much each class counts: balanced (rare ones more), or a number a class.", metavar="W,W,..."
-    )
-    label_smoothing: float = setting(0.0, "Share of the target spread over all classes.", ge=0, lt=1)
-    patience: int = setting(0, "End after so many epochs without a better val metric; 0: never.", unit="epochs", ge=0)
-    min_delta: float = setting(0.0, "Smallest change that counts as better.", ge=0)
-    monitor: str | None = setting(
-        None, "What best means; auto: val_top1, of numbers val_r2, of several labels val_f1.", choices=MONITORS
-    )
-    seed: int = setting(0, "Fixes split, order, augmentation and first weights.", ge=0, le=2**32 - 1)
-    deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")
-    threads: int | None = setting(None, "CPU threads; auto: 1 for a small network, else torch's choice.", ge=1, le=1024)
-
-    def __post_init__(self) -> None:
-        if self.class_weights not in ((), ("balanced",)) and not all(_is_weight(w) for w in self.class_weights):
-            shown = display(", ".join(self.class_weights), 80)
-            raise ConfigError(f"class_weights = {shown}: give balanced, or one number a class, each 0 or more.")
-
-
-def _is_weight(text: str) -> bool:
-    try:
-        return 0 <= float(text) < math.inf
-    except ValueError:
-        return False
 
 
 @dataclass(frozen=True, kw_only=True)

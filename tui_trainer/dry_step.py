@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 
 from tui_trainer.auto import device_of
+from tui_trainer.bench import Bench
 from tui_trainer.config import Config
 from tui_trainer.text import duration
-from tui_trainer.tune import Bench, timed_step
+from tui_trainer.tune import timed_step
 
 VALIDATION = 1 / 3  # a forward pass takes about a third of a step
 

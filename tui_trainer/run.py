@@ -17,6 +17,7 @@ from tui_trainer import run_folder, user_code
 from tui_trainer.auto import (
     Choices,
     choose_inputs,
+    choose_recipe,
     choose_rest,
     choose_task,
     choose_threads,
@@ -27,20 +28,18 @@ from tui_trainer.auto import (
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data, worker_context
-from tui_trainer.data.index import TRAIN, Index, write_split
+from tui_trainer.data.index import write_split
 from tui_trainer.description import describe
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Commands, Job
 from tui_trainer.engine.keeping import Keeping, leave_a_good_end
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.losses import build_loss, class_weights
 from tui_trainer.engine.metrics import build_measure
-from tui_trainer.engine.optim import build_optimizer
-from tui_trainer.engine.schedule import Schedule
 from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.every import parse_every
 from tui_trainer.failures import in_words, record_all
 from tui_trainer.models import catalog
+from tui_trainer.recipe import in_memory_format, parts_of
 from tui_trainer.record import JsonLines, MetricsCsv, Recorder
 from tui_trainer.resuming import Saved, circumstances
 from tui_trainer.run_folder import RunFolder, find_run
@@ -149,6 +148,7 @@ def _prepare(
     spec = batches.spec_of(choices.config.data, index)
     data = batches.build_batches(choices.config, index, spec, needs_two=needs_two, context=context)
     choose_rest(choices, data)
+    choose_recipe(choices, device)
     _seed(config.recipe.seed)
     model = _model(choices.config, data)
     choose_threads(choices, model)
@@ -157,7 +157,7 @@ def _prepare(
         if saved
         else start_from(model, choices.config, index.classes, tell)
     )
-    job = _job(choices.config, data, model.to(device), start)
+    job = _job(choices.config, data, in_memory_format(model, choices.config).to(device), start)
     news = [*choices.events(), *start.news, *(Warned(topic="data", message=text) for text in index.warnings)]
     if saved:
         saved.restore(job, given)
@@ -195,8 +195,8 @@ def repeatable(config: Config) -> Config:
     if config.model.pretrained != IMAGENET:
         paths["pretrained"] = config.model.pretrained
     absolute = {name: str(user_path(path)) if path else "" for name, path in paths.items()}
-    model = user_code.absolute(config.model.model)
-    return config.replace(**absolute, model=model, output_dir="", name="", resume="", trust_code=False)
+    code = {"model": user_code.absolute(config.model.model), "loss": user_code.absolute(config.recipe.loss)}
+    return config.replace(**absolute, **code, output_dir="", name="", resume="", trust_code=False)
 
 
 def _model(config: Config, data: Data) -> nn.Module:
@@ -204,33 +204,19 @@ def _model(config: Config, data: Data) -> nn.Module:
 
 
 def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
-    recipe, index = config.recipe, data.index
+    index = data.index
     device = next(model.parameters()).device
     frozen = Frozen([model.get_submodule(name) for name in start.frozen], config.model.freeze_epochs)
-    optimizer = build_optimizer(
-        recipe.optimizer,
-        frozen.ever_trained(list(model.parameters())),
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
     assert config.run.log_every is not None
-    assert recipe.monitor is not None
+    assert config.recipe.monitor is not None
     return Job(
         model=model,
-        optimizer=optimizer,
-        loss_func=_loss(config, index).to(device),
+        **parts_of(config, index, model, frozen.ever_trained(list(model.parameters()))),
         train_loader=data.train,
         val_loader=data.val,
-        prepare=data.prepare(device),
+        prepare=data.prepare(device, channels_last=config.recipe.channels_last),
         classes=index.classes,
         device=device,
-        epochs=recipe.epochs,
-        lr=recipe.lr,
-        lr_schedule=Schedule(shape=recipe.lr_scheduler, warmup=recipe.warmup_epochs),
-        patience=recipe.patience,
-        min_delta=recipe.min_delta,
-        monitor=recipe.monitor,
         task=index.task,
         target_names=index.target_names,
         unit=index.unit,
@@ -257,10 +243,3 @@ def _keeping(run: RunConfig) -> Keeping:
         every=None if auto else parse_every(run.checkpoint_every, "checkpoint_every"),
         keep_every=parse_every(run.keep_every, "keep_every") if run.keep_every else None,
     )
-
-
-def _loss(config: Config, index: Index) -> nn.Module:
-    recipe = config.recipe
-    counts = index.counts(TRAIN)
-    weights = class_weights(recipe.class_weights, counts) if counts else None
-    return build_loss(recipe.loss, task=index.task, label_smoothing=recipe.label_smoothing, class_weights=weights)

@@ -38,6 +38,7 @@ class Setting:
     help: str
     unit: str
     choices: tuple[str | int, ...]
+    open_ended: bool  # whether the choices are the usual ones only
     ge: float | None
     gt: float | None
     le: float | None
@@ -65,7 +66,7 @@ class Setting:
         """What it takes, in words."""
         if self.choices:
             words = [str(choice) for choice in self.choices] + [AUTO] * self.optional
-            return f"one of {', '.join(words)}"
+            return f"{'any name, such as' if self.open_ended else 'one of'} {', '.join(words)}"
         noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}.get(
             self.kind, f"a list of { {float: 'numbers', int: 'whole numbers'}.get(self.item, 'texts') }"
         )
@@ -121,7 +122,7 @@ class Setting:
         return kept
 
     def _within(self, value: Value) -> bool:
-        if self.choices and value not in self.choices:
+        if self.choices and not self.open_ended and value not in self.choices:
             return False
         if isinstance(value, tuple):
             return all(self._item_within(v) for v in value)
@@ -170,6 +171,7 @@ def setting(
     *,
     unit: str = "",
     choices: tuple[str | int, ...] = (),
+    open_ended: bool = False,
     ge: float | None = None,
     gt: float | None = None,
     le: float | None = None,
@@ -183,6 +185,7 @@ def setting(
         "help": help,
         "unit": unit,
         "choices": choices,
+        "open_ended": open_ended,
         "ge": ge,
         "gt": gt,
         "le": le,

@@ -9,22 +9,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from tui_trainer.auto import (
-    Choices,
-    choose_inputs,
-    choose_rest,
-    choose_task,
-    choose_threads,
-    device_of,
-    model_arguments,
-    set_up_torch,
-)
+from tui_trainer.auto import set_up_torch
+from tui_trainer.bench import Bench, Step
 from tui_trainer.config import Config
-from tui_trainer.data import batches
-from tui_trainer.data.batches import Batch, Data, EpochLoader, worker_context
-from tui_trainer.data.index import TRAIN
-from tui_trainer.engine.losses import build_loss
-from tui_trainer.engine.optim import build_optimizer
+from tui_trainer.data.batches import Batch, EpochLoader
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import (
     ENOUGH,
@@ -35,82 +23,9 @@ from tui_trainer.loader_facts import (
     check_shared_memory,
     workers_in_words,
 )
-from tui_trainer.models import catalog
 
 LOOK = 0.25  # seconds between two looks at a rate that is being measured
 STEP_SECONDS, MOST_STEPS = 0.5, 50  # how long and how often a training step is timed
-
-Step = Callable[[Batch], Tensor]  # a training step on a batch; its loss ()
-
-
-class Bench:
-    """The configured data and model, with loaders of any number of workers.
-
-    Raises:
-        UserError: the data or the model does not do.
-    """
-
-    def __init__(self, config: Config, tell: Callable[[str], None] = lambda text: None) -> None:
-        self._choices = Choices(config)
-        self._device = device_of(config.recipe.device)
-        tell("scanning the dataset")
-        self.index = batches.scan(config)
-        choose_task(self._choices, self.index)
-        self._needs_two = choose_inputs(self._choices, self.index)
-        self._spec = batches.spec_of(self.config.data, self.index)
-        self.facts = Facts(
-            images=len(self.index.part(TRAIN)),
-            image_size=self._spec.image_size,
-            channels=self._spec.channels,
-            needs_two=self._needs_two,
-            unit=self.index.unit,
-        )
-
-    @property
-    def config(self) -> Config:
-        """The configuration with what was chosen."""
-        return self._choices.config
-
-    def with_workers(self, count: int) -> Config:
-        """The configuration with so many workers; what only workers can do is left out for none."""
-        return self.config.replace(num_workers=count, **({} if count else {"prefetch_factor": None, "timeout": 0.0}))
-
-    def data(self, workers: int) -> Data:
-        """Loaders with so many workers; the first call measures mean and standard deviation."""
-        config = self.with_workers(workers)
-        context = worker_context(config.loader)
-        made = batches.build_batches(config, self.index, self._spec, needs_two=self._needs_two, context=context)
-        choose_rest(self._choices, made)
-        return made
-
-    def prepare(self, data: Data) -> Callable[[Batch], tuple[Tensor, Tensor]]:
-        """What takes a batch to the device, as in training."""
-        return data.prepare(self._device)
-
-    def training_step(self, data: Data) -> Step:
-        """One step of training on a batch, which returns the loss; the model learns nothing that is kept."""
-        recipe, prepare = self.config.recipe, self.prepare(data)
-        model = catalog.build(self.config.model.model, **model_arguments(self.config, self.index))
-        choose_threads(self._choices, model)
-        model = model.to(self._device).train()
-        loss_func = build_loss(recipe.loss, task=self.index.task)
-        optimizer = build_optimizer(
-            recipe.optimizer,
-            model.parameters(),
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            weight_decay=recipe.weight_decay,
-        )
-
-        def step(batch: Batch) -> Tensor:
-            inputs, targets = prepare(batch)
-            optimizer.zero_grad()
-            loss: Tensor = loss_func(model(inputs), targets)
-            loss.backward()
-            optimizer.step()
-            return loss
-
-        return step
 
 
 def facts(config: Config) -> Facts:

@@ -112,9 +112,14 @@ class Data:
     target_mean: tuple[float, ...] = ()  # of each number to predict, over the training part
     target_std: tuple[float, ...] = ()
 
-    def prepare(self, device: torch.device) -> Callable[[Any], tuple[Tensor, Tensor]]:
+    def prepare(self, device: torch.device, *, channels_last: bool = False) -> Callable[[Any], tuple[Tensor, Tensor]]:
         """What takes a batch to the device: inputs normalised, numbers to predict in standard deviations."""
-        normalize = Normalize(self.mean, self.std, device) if self.spec.image_size else Standardize(self.mean, self.std)
+        images = bool(self.spec.image_size)
+        normalize: Callable[[Tensor], Tensor] = (
+            Normalize(self.mean, self.std, device, channels_last=channels_last)
+            if images
+            else Standardize(self.mean, self.std)
+        )
         targets = Standardize(self.target_mean, self.target_std) if self.target_mean else None
 
         def to_device(batch: Batch) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from tui_trainer.commands import Command
 from tui_trainer.engine import checkpoint
+from tui_trainer.engine.compiling import Compiled
 from tui_trainer.engine.ema import Ema
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.guard import Guard
@@ -116,7 +117,7 @@ class Job:
     clip_grad_norm: float = 0.0
     mix: Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]] = no_mix
     precision: Precision = None  # type: ignore[assignment]  # float32 on `device`
-    compiled: Callable[[Tensor], Tensor] | None = None
+    compiled: Compiled | None = None
     ema: Ema | None = None
     patience: int = 0
     min_delta: float = 0.0

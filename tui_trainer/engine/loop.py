@@ -8,13 +8,13 @@ leak into the consumer.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from tui_trainer import commands as told
-from tui_trainer.engine.job import Commands, Job, NoCommands
+from tui_trainer.engine.job import Batch, Commands, Job, NoCommands
 from tui_trainer.engine.keeping import diverged, keep, keep_if_due, keep_last, leave_a_good_end, left_out
 from tui_trainer.engine.metrics import Sums
 from tui_trainer.engine.step import train_step
@@ -41,7 +41,7 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
     while job.goes_on:
         yield from thawed(job)
         for group in job.groups():
-            yield from (Warned(topic="data", message=text) for batch in group for text in batch.warnings)
+            yield from worries(job, group)
             if not any(len(batch.targets) for batch in group):
                 continue  # none of its files could be read
             lr = job.schedule()
@@ -175,6 +175,13 @@ def train_means(job: Job) -> dict[str, float]:
     if job.guard.read()[1] and not job.sums.count:
         raise diverged(job)
     return means("train", job.sums)
+
+
+def worries(job: Job, group: Sequence[Batch]) -> Iterator[Event]:
+    """What there is to tell of the batches of a step, and of what happened in the one before."""
+    yield from (Warned(topic="data", message=text) for batch in group for text in batch.warnings)
+    while job.compiled and job.compiled.told:
+        yield Warned(topic="compile", message=job.compiled.told.pop(0))
 
 
 def means(part: str, sums: Sums) -> dict[str, float]:

@@ -52,3 +52,8 @@ class Precision:
         """Be as it was when `state` was taken."""
         if self._scaler and state:
             self._scaler.load_state_dict(dict(state))
+
+
+def amp_dtype(device: torch.device) -> str:
+    """The 16-bit type for a device: bf16 needs no scaling of gradients, but older GPUs do not have it."""
+    return "fp16" if device.type == "cuda" and not torch.cuda.is_bf16_supported() else "bf16"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 WARMUP_START = 0.01  # torchvision's references start at 1 % of lr
 RISE = 0.3  # share of a one-cycle run in which lr rises (torch's OneCycleLR)
@@ -55,6 +57,25 @@ class Schedule:
                 return max(lowest, lr * self.gamma**reductions)
             case _:
                 return lr
+
+
+def schedule_of(values: Mapping[str, Any]) -> Schedule:
+    """The schedule of these settings, by their names; gamma may still be "auto"."""
+    shape = str(values["lr_scheduler"])
+    return Schedule(
+        shape=shape,
+        warmup=values["warmup_epochs"],
+        step_size=values["step_size"],
+        gamma=values["gamma"] or gamma_of(shape),
+        milestones=values["milestones"],
+        min_lr=values["min_lr"],
+        patience=values["plateau_patience"],
+    )
+
+
+def gamma_of(shape: str) -> float:
+    """What "auto" means: a tenth at each step; exponential takes one every epoch."""
+    return 0.95 if shape == "exponential" else 0.1
 
 
 def _steps(after: float, size: float) -> int:

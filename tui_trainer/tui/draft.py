@@ -58,7 +58,7 @@ class Draft:
             return True
         if len(options) < 2:
             return False
-        self.set(name, options[(options.index(self._values[name]) + direction) % len(options)])
+        self.set(name, options[(_position(options, now) + direction) % len(options)])
         return True
 
     def reset(self, name: str) -> None:
@@ -122,3 +122,8 @@ class Draft:
             ConfigError: two settings do not go together.
         """
         return to_toml(self.config())
+
+
+def _position(options: list[Value], value: Value) -> int:
+    """Where a value stands; one of its own, which a list of usual names may have, stands before the first."""
+    return options.index(value) if value in options else -1

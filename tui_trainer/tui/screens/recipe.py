@@ -11,7 +11,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_trainer.config import SETTINGS, Config
-from tui_trainer.engine.schedule import Schedule
+from tui_trainer.engine.schedule import schedule_of
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background
@@ -63,8 +63,8 @@ class RecipeScreen(Screen[None]):
 
     def _explain(self) -> None:
         values = self._draft.values
-        epochs, lr, warmup = float(values["epochs"]), float(values["lr"]), float(values["warmup_epochs"])  # type: ignore[arg-type]
-        schedule = Schedule(shape=str(values["lr_scheduler"]), warmup=warmup)
+        epochs, lr = float(values["epochs"]), float(values["lr"])  # type: ignore[arg-type]
+        schedule = schedule_of(values)
         chart = self.query_one("#schedule", Chart)
         chart.clear()
         positions = [epochs * i / POINTS for i in range(POINTS + 1)]

@@ -1,0 +1,99 @@
+"""The configured data and model, to be measured and not trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from tui_trainer.auto import (
+    Choices,
+    choose_inputs,
+    choose_recipe,
+    choose_rest,
+    choose_task,
+    choose_threads,
+    device_of,
+    model_arguments,
+)
+from tui_trainer.config import Config
+from tui_trainer.data import batches
+from tui_trainer.data.batches import Data, worker_context
+from tui_trainer.data.index import TRAIN
+from tui_trainer.engine.job import Batch, Job
+from tui_trainer.engine.step import train_step
+from tui_trainer.loader_facts import (
+    Facts,
+)
+from tui_trainer.models import catalog
+from tui_trainer.recipe import in_memory_format, parts_of
+
+Step = Callable[[Batch], Tensor]  # a training step on a batch; its loss ()
+
+
+class Bench:
+    """The configured data and model, with loaders of any number of workers.
+
+    Raises:
+        UserError: the data or the model does not do.
+    """
+
+    def __init__(self, config: Config, tell: Callable[[str], None] = lambda text: None) -> None:
+        self._choices = Choices(config)
+        self._device = device_of(config.recipe.device)
+        tell("scanning the dataset")
+        self.index = batches.scan(config)
+        choose_task(self._choices, self.index)
+        self._needs_two = choose_inputs(self._choices, self.index)
+        self._spec = batches.spec_of(self.config.data, self.index)
+        self.facts = Facts(
+            images=len(self.index.part(TRAIN)),
+            image_size=self._spec.image_size,
+            channels=self._spec.channels,
+            needs_two=self._needs_two,
+            unit=self.index.unit,
+        )
+
+    @property
+    def config(self) -> Config:
+        """The configuration with what was chosen."""
+        return self._choices.config
+
+    def with_workers(self, count: int) -> Config:
+        """The configuration with so many workers; what only workers can do is left out for none."""
+        return self.config.replace(num_workers=count, **({} if count else {"prefetch_factor": None, "timeout": 0.0}))
+
+    def data(self, workers: int) -> Data:
+        """Loaders with so many workers; the first call measures mean and standard deviation."""
+        config = self.with_workers(workers)
+        context = worker_context(config.loader)
+        made = batches.build_batches(config, self.index, self._spec, needs_two=self._needs_two, context=context)
+        choose_rest(self._choices, made)
+        return made
+
+    def prepare(self, data: Data) -> Callable[[Batch], tuple[Tensor, Tensor]]:
+        """What takes a batch to the device, as in training."""
+        return data.prepare(self._device, channels_last=self.config.recipe.channels_last)
+
+    def job(self, data: Data) -> Job:
+        """A run over these loaders with the whole recipe, whose model learns nothing that is kept."""
+        model = catalog.build(self.config.model.model, **model_arguments(self.config, self.index))
+        choose_threads(self._choices, model)
+        choose_recipe(self._choices, self._device)
+        model = in_memory_format(model, self.config).to(self._device)
+        return Job(
+            model=model,
+            **parts_of(self.config, self.index, model, list(model.parameters())),
+            train_loader=data.train,
+            val_loader=data.val,
+            prepare=self.prepare(data),
+            classes=self.index.classes,
+            device=self._device,
+            task=self.index.task,
+        )
+
+    def training_step(self, data: Data) -> Step:
+        """One step of training on a batch, which returns the loss."""
+        job = self.job(data)
+        job.in_training_mode()
+        return lambda batch: train_step(job, [batch])[0].loss

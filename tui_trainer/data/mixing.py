@@ -1,0 +1,39 @@
+"""Mixup and cutmix: samples of a batch are mixed with each other, on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from tui_trainer.data.transforms import address
+
+Mix = Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]
+
+
+def build_mix(*, mixup: float, cutmix: float, classes: int, seed: int) -> Mix | None:
+    """`mix(images (N, C, S, S), targets (N,) or (N, L), epoch, number)` to images and shares of the classes (N, L).
+
+    Mixup: Zhang et al., 2018; cutmix: Yun et al., 2019; where both are given, each batch takes one of them by
+    chance. What is drawn depends on (seed, epoch, number of the batch) only. None if both are 0.
+    """
+    if not mixup and not cutmix:
+        return None
+    from tui_trainer import vision
+
+    v2 = vision.transforms()
+    kinds = [v2.MixUp(alpha=mixup, num_classes=classes)] if mixup else []
+    kinds += [v2.CutMix(alpha=cutmix, num_classes=classes)] if cutmix else []
+
+    def mix(images: Tensor, targets: Tensor, epoch: int, number: int) -> tuple[Tensor, Tensor]:
+        before = torch.get_rng_state()
+        torch.default_generator.manual_seed(address(seed, epoch, -1 - number))  # from 1; samples have 0 and above
+        try:
+            kind = kinds[int(torch.randint(len(kinds), ()))]
+            mixed, shares = kind(images, targets)
+        finally:
+            torch.set_rng_state(before)
+        return mixed, shares
+
+    return mix
