@@ -13,7 +13,11 @@ from tui_trainer.settings import setting
 class DataConfig:
     """What to learn from, and how a picture becomes a tensor."""
 
-    data: str = setting("", "Folder with one sub-folder of images a class, or a table.", metavar="PATH")
+    data: str = setting(
+        "",
+        "Folder with one sub-folder of images a class, a table, a manifest, IDX files, or torchvision:NAME.",
+        metavar="PATH",
+    )
     task: str | None = setting(
         None,
         "What is learned: one class, numbers, or any number of labels; auto: by the targets.",
@@ -33,6 +37,12 @@ class DataConfig:
     )
     part_column: str = setting("", "Column that says train, val or test; empty: found.", metavar="NAME")
     label_separator: str = setting("", "What stands between the labels of a target column, such as |.", metavar="TEXT")
+    path_column: str = setting("", "Column of a manifest that names the images; empty: found.", metavar="NAME")
+    targets: str = setting("", "Table of targets for the images of a folder, by path.", metavar="FILE")
+    data_root: str = setting("", "Folder of a manifest's paths, or of torchvision's datasets.", metavar="DIR")
+    data_args: tuple[str, ...] = setting(
+        (), "Arguments of the dataset, such as split=letters.", metavar="NAME=VALUE,..."
+    )
     header: bool | None = setting(None, "Whether the first row of a table names its columns.")
     image_size: int | None = setting(
         None,

@@ -26,7 +26,7 @@ from tui_trainer.auto import (
     set_up_torch,
 )
 from tui_trainer.config import Config, RunConfig
-from tui_trainer.data import batches
+from tui_trainer.data import batches, sources
 from tui_trainer.data.batches import Data, worker_context
 from tui_trainer.data.index import write_split
 from tui_trainer.description import describe
@@ -191,10 +191,12 @@ def _new_path(config: Config) -> Path:
 
 def repeatable(config: Config) -> Config:
     """What `tui-trainer -c config.toml` needs to repeat the run from anywhere, in a folder of its own."""
-    paths = {"data": config.data.data, "val_data": config.data.val_data}
+    data = config.data
+    paths = {"data_root": data.data_root, "targets": data.targets}
     if config.model.pretrained != IMAGENET:
         paths["pretrained"] = config.model.pretrained
     absolute = {name: str(user_path(path)) if path else "" for name, path in paths.items()}
+    absolute |= {"data": sources.absolute(data.data), "val_data": sources.absolute(data.val_data)}
     code = {"model": user_code.absolute(config.model.model), "loss": user_code.absolute(config.recipe.loss)}
     return config.replace(**absolute, **code, output_dir="", name="", resume="", trust_code=False)
 

@@ -149,7 +149,7 @@ def look_at_channels(index: Index) -> int:
     seen = 0
     for i in spread(members, LOOKED_AT):
         try:
-            if not is_grey(read_file(index.path(int(i)))):
+            if not is_grey(encoded(index, int(i))):
                 return 3
             seen += 1
         except BadImageError:
@@ -157,6 +157,17 @@ def look_at_channels(index: Index) -> int:
     if not seen:
         raise DataError(f"None of the images looked at in {display(index.root)} can be read: are they images?")
     return 1
+
+
+def encoded(index: Index, sample: int) -> bytes:
+    """The bytes of the image file of a sample, or of an image that is no file.
+
+    Raises:
+        BadImageError: the file cannot be read.
+    """
+    if index.inputs is None or isinstance(index.inputs, Rows):
+        return read_file(index.path(sample))
+    return index.inputs.encoded(sample)
 
 
 def spec_of(data: DataConfig, index: Index) -> Spec:

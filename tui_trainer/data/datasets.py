@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from tui_trainer.data.decode import BadImageError, read_file
-from tui_trainer.data.index import Index
+from tui_trainer.data.index import Index, Rows
 from tui_trainer.data.pipeline import Pipeline, Spec
 from tui_trainer.data.transforms import address
 
@@ -32,7 +32,7 @@ class Sample(NamedTuple):
     """One decoded sample: `image` (S, S, C) uint8, or why there is none."""
 
     image: Tensor | None
-    target: int
+    target: Any
     name: bytes
     reason: str
 
@@ -63,6 +63,7 @@ class ImageDataset(Dataset[Sample]):
     ) -> None:
         self._root = os.fsencode(index.root)
         self._blob, self._offsets, self._targets = index.blob, index.offsets, index.targets
+        self._pictures = None if index.inputs is None or isinstance(index.inputs, Rows) else index.inputs
         self._shape = (spec.image_size, spec.image_size, spec.channels)
         self._pipeline = Pipeline(spec, augment, seed, scaled=training, least=least)
 
@@ -77,7 +78,7 @@ class ImageDataset(Dataset[Sample]):
     def __getitem__(self, at: Address) -> Sample:
         """The sample at (epoch, index)."""
         batch = self.read([at])
-        name, target = self._name(at[1]), int(self._targets[at[1]])
+        name, target = self._name(at[1]), self._targets[at[1]]
         if batch.bad:
             return Sample(None, target, name, batch.bad[0][1])
         return Sample(batch.inputs[0], target, name, "")
@@ -90,17 +91,18 @@ class ImageDataset(Dataset[Sample]):
         """The samples as a batch, in `memory` (flat, uint8) if given; files that cannot be read are left out."""
         memory = torch.empty(len(addresses) * self.row_bytes, dtype=torch.uint8) if memory is None else memory
         rows = memory.view(len(addresses), *self._shape)
-        good: list[int] = []
+        pictures, good = self._pictures, list[int]()
         bad: list[tuple[bytes, str]] = []
         for epoch, index in addresses:
             name = self._name(index)
             try:
-                data = read_file(os.path.join(self._root, name))
+                data = read_file(os.path.join(self._root, name)) if pictures is None else pictures.encoded(index)
                 self._pipeline.fill(data, rows[len(good)], epoch, index)
                 good.append(index)
             except BadImageError as error:
                 bad.append((name, str(error)))
-        targets = torch.from_numpy(self._targets[good].astype(np.int64))
+        wanted = self._targets[good]
+        targets = torch.from_numpy(wanted if wanted.ndim == 2 else wanted.astype(np.int64))
         return RawBatch(inputs=rows[: len(good)], targets=targets, bad=bad)
 
     def _name(self, index: int) -> bytes:
@@ -115,7 +117,7 @@ def collate(samples: list[Sample] | RawBatch) -> RawBatch:
     images = [sample.image for sample in good if sample.image is not None]
     return RawBatch(
         inputs=torch.stack(images) if images else torch.empty(0, dtype=torch.uint8),
-        targets=torch.tensor([sample.target for sample in good], dtype=torch.int64),
+        targets=torch.from_numpy(np.array([sample.target for sample in good])),
         bad=[(sample.name, sample.reason) for sample in samples if sample.image is None],
     )
 

@@ -93,6 +93,9 @@ def examine(
     if isinstance(index.inputs, Rows):
         yield table_report.report_of(index)
         return
+    if index.inputs is not None:
+        yield _of_pictures(_Seen(index, limits or Limits()), index)
+        return
     warnings.filterwarnings("ignore", module="PIL")  # of sizes and damaged EXIF; sizes are looked at here
     limits = limits or Limits()
     seen = _Seen(index, limits)
@@ -108,6 +111,15 @@ def examine(
                 yield seen.report(stage)
                 last = time.monotonic()
     yield seen.report("")
+
+
+def _of_pictures(seen: _Seen, index: Index) -> Report:
+    """Of images that are no files, and can all be read."""
+    seen.looked_at = seen.compared = seen.decoded = len(index)
+    if index.inputs is not None and not isinstance(index.inputs, Rows) and index.inputs.size is not None:
+        seen.pixels = np.array([index.inputs.size], np.int32)
+        seen.measured = 1
+    return seen.report("")
 
 
 def _headers(seen: _Seen, limits: Limits) -> Iterator[None]:

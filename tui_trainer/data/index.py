@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +54,15 @@ class Rows:
     facts: tuple[ColumnFacts, ...] = ()
 
 
+class Pictures(Protocol):
+    """Images that are no files; `size`: width and height, if all have the same."""
+
+    size: tuple[int, int] | None
+
+    def encoded(self, index: int) -> bytes:
+        """An image as the bytes of an image file."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Index:
     """M samples: names relative to `root` in one blob, targets and parts as arrays of M.
@@ -72,7 +81,7 @@ class Index:
     task_reason: str = "class folders"
     unit: str = "images"  # what a sample is called
     target_names: tuple[str, ...] = ()  # of the K numbers to predict
-    inputs: Rows | None = None
+    inputs: Rows | Pictures | None = None
     chosen: tuple[tuple[str, Any, str], ...] = ()  # settings that the data decides: name, value, why
     content: bytes = b""  # hash of the inputs, where they are not files
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui_trainer.data import folders, tables
+from tui_trainer.data import folders, idx, manifest, tables
 from tui_trainer.data.index import CLASSIFICATION, Index
-from tui_trainer.data.table_file import ARRAYS, TEXT_TABLES
+from tui_trainer.data.table_file import ARRAYS, TEXT_TABLES, read_table
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display, user_path
+
+TORCHVISION = "torchvision:"
 
 
 def open_source(data: DataConfig, seed: int) -> Index:
@@ -22,19 +24,45 @@ def open_source(data: DataConfig, seed: int) -> Index:
         DataError: there is nothing to train on, or it cannot be read.
         ConfigError: the settings do not go together.
     """
+    if data.data.startswith(TORCHVISION):
+        from tui_trainer.data import torchvision_sets  # imports torch
+
+        return torchvision_sets.scan(data, seed)
     path = user_path(data.data)
     if is_table(path):
-        return tables.scan(path, data, seed)
+        return _open_table(path, data, seed)
+    if idx.is_idx(path):
+        return idx.scan(path, data, seed)
+    if data.targets:
+        folders.require_folder(path)
+        return manifest.scan_targets(path, data, seed)
     val_root = user_path(data.val_data) if data.val_data else None
     index = folders.scan(path, val_root, data.val_fraction, seed)
     if data.task not in (None, CLASSIFICATION):
-        raise ConfigError(f"task = {data.task}: class folders hold one class an image, which is classification.")
+        raise ConfigError(
+            f"task = {data.task}: class folders hold one class an image; --targets FILE gives each image others."
+        )
     return index
+
+
+def _open_table(path: Path, data: DataConfig, seed: int) -> Index:
+    """A table that names images is a manifest; else its rows are what is learned from."""
+    columns = read_table(path, data.header)
+    paths = manifest.path_column(columns, data, path)
+    if paths is None:
+        return tables.scan(path, columns, data, seed)
+    root = user_path(data.data_root) if data.data_root else path.parent
+    return manifest.scan(path, columns, paths, root.resolve(), data, seed)
 
 
 def is_table(path: Path) -> bool:
     """Whether `path` is a file of rows."""
     return path.suffix.lower() in (*TEXT_TABLES, *ARRAYS) and not path.is_dir()
+
+
+def absolute(source: str) -> str:
+    """The same from any folder."""
+    return source if not source or source.startswith(TORCHVISION) else str(user_path(source))
 
 
 def require(data: DataConfig) -> None:
@@ -43,8 +71,11 @@ def require(data: DataConfig) -> None:
     Raises:
         DataError: it is not.
     """
-    for path in (user_path(given) for given in (data.data, data.val_data) if given):
-        if not is_table(path):
+    for given in (data.data, data.val_data, data.targets):
+        path = user_path(given)
+        if not given or given.startswith(TORCHVISION):
+            continue
+        if not is_table(path) and not idx.IMAGES.search(path.name):
             folders.require_folder(path)
         elif not path.is_file():
             raise DataError(f"{display(path)} does not exist: give a table, or a folder of images.")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tui_trainer.data.index import TRAIN, VAL, ColumnFacts, Index, Rows, split
 from tui_trainer.data.table_file import Column, find_column, read_table
-from tui_trainer.data.targets import part_column, parts_of, read_targets, target_columns
+from tui_trainer.data.targets import must_be_there, part_column, parts_of, read_targets, target_columns
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display, user_path
@@ -26,14 +26,13 @@ NO_TEXT = "(missing)"
 Parts = npt.NDArray[np.uint8]
 
 
-def scan(path: Path, data: DataConfig, seed: int) -> Index:
+def scan(path: Path, columns: list[Column], data: DataConfig, seed: int) -> Index:
     """The rows of a table, with those of `val_data` as the validation part if there is one.
 
     Raises:
         DataError: it cannot be read, a column is not there, or values are missing and may not be.
         ConfigError: the columns and the settings do not go together.
     """
-    columns = read_table(path, data.header)
     own_rows = len(columns[0])
     if data.val_data:
         columns = _with_rows(columns, read_table(user_path(data.val_data), data.header), data.val_data)
@@ -65,7 +64,8 @@ def index_of(columns: Sequence[Column], own_rows: int, path: Path, data: DataCon
     wanted, chosen = target_columns(columns, data, path)
     part = part_column(columns, data, path)
     inputs = _input_columns(columns, wanted, part, data, path)
-    rows, warnings = _complete_rows([*inputs, *wanted], wanted, data, path)
+    must = must_be_there(wanted, data)
+    rows, warnings = complete_rows([*inputs, *must], must, data, path)
     facts = _facts(columns, wanted, part, inputs)
     targets = read_targets([one.take(rows) for one in wanted], data, path)
     names = [str(i + 1).encode() for i in rows.tolist()]
@@ -123,7 +123,7 @@ def _input_columns(
     return inputs
 
 
-def _complete_rows(
+def complete_rows(
     used: Sequence[Column], wanted: Sequence[Column], data: DataConfig, path: Path
 ) -> tuple[npt.NDArray[np.int64], list[str]]:
     """The rows that are kept, and what to say of the others.
@@ -140,7 +140,7 @@ def _complete_rows(
             f"{display(path)} lacks values in {listed}: choose --missing drop (leave such rows out), mean or median."
         )
     must = used if data.missing == "drop" else wanted
-    whole = ~np.any([gaps[one.name] for one in must], axis=0)
+    whole = ~np.any([np.zeros(total, bool), *(gaps[one.name] for one in must)], axis=0)
     left_out = total - int(whole.sum())
     if left_out == total:
         raise DataError(f"{display(path)}: no row has all its values; choose --missing mean or median.")

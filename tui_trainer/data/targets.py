@@ -80,6 +80,11 @@ def parts_of(column: Column, path: Path) -> npt.NDArray[np.uint8]:
     return parts
 
 
+def must_be_there(wanted: Sequence[Column], data: DataConfig) -> list[Column]:
+    """The target columns of which no value may be missing: no label at all is a row of its own right."""
+    return [] if data.label_separator or data.task == MULTILABEL else list(wanted)
+
+
 def read_targets(columns: Sequence[Column], data: DataConfig, path: Path) -> Targets:
     """What the target columns say; every value is there.
 
