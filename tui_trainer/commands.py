@@ -53,6 +53,13 @@ class Checkpoint(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluate(Command):
+    """Measure the validation part now, in the middle of an epoch."""
+
+    kind = "evaluate"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Set(Command):
     """Change a setting of the running loop: lr, epochs or patience."""
 

@@ -89,6 +89,16 @@ class Evaluated(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EvaluatedNow(Event):
+    """The validation part was measured because somebody asked, after `step`; no epoch ends with it."""
+
+    kind = "evaluated_now"
+    epoch: int
+    step: int
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class CheckpointSaved(Event):
     """The state after `step` is on disk as `file`, a name in the run's checkpoints folder."""
 
@@ -100,7 +110,7 @@ class CheckpointSaved(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Paused(Event):
-    """The loop waits, after `step`."""
+    """The loop waits, after `step`; said again when it is asked to while it waits."""
 
     kind = "paused"
     step: int
@@ -108,7 +118,7 @@ class Paused(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Resumed(Event):
-    """The loop goes on, after `step`."""
+    """The loop goes on, after `step`; said too when it had not waited."""
 
     kind = "resumed"
     step: int

@@ -16,7 +16,7 @@ from tui_trainer.text import display
 
 USAGE = """\
 tui-trainer [DIR] [flags]
-       tui-trainer send RUN pause|resume|stop|abort|checkpoint|set NAME=VALUE
+       tui-trainer send RUN pause|resume|stop|abort|checkpoint|evaluate|set NAME=VALUE
        tui-trainer attach RUN | test RUN | predict RUN IMAGES | export RUN
        tui-trainer runs [show RUN] | data DIR | weights FILE | tune DIR"""
 EPILOG = """\

@@ -13,6 +13,7 @@ from tui_trainer.errors import UserError
 from tui_trainer.events import (
     CheckpointSaved,
     Evaluated,
+    EvaluatedNow,
     Event,
     Paused,
     Progress,
@@ -115,6 +116,9 @@ def in_words(event: Event, epochs: int) -> str:
             return f"paused after step {event.step}"
         case Resumed():
             return "going on"
+        case EvaluatedNow():
+            values = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
+            return f"evaluated after step {event.step}: {values}"
         case _:
             return ""
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from tui_trainer.events import (
     CheckpointSaved,
     Evaluated,
+    EvaluatedNow,
     Event,
     Paused,
     Progress,
@@ -108,6 +109,10 @@ class RunState:
             case Resumed():
                 self.phase = "training"
                 self._say(event, "info", "going on")
+            case EvaluatedNow():
+                self.phase = "training"
+                values = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
+                self._say(event, "good", f"evaluated after step {event.step}: {values}")
             case CheckpointSaved():
                 self._say(event, "info", f"checkpoint {event.file} saved")
             case SettingChanged():

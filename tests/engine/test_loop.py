@@ -9,13 +9,22 @@ import pytest
 import torch
 from torch import nn
 
-from tui_trainer.commands import Abort, Checkpoint, Pause, Resume, Set, Stop
+from tui_trainer.commands import Abort, Checkpoint, Evaluate, Pause, Resume, Set, Stop
 from tui_trainer.engine import checkpoint, loop, step
 from tui_trainer.engine.job import Job, NoCommands
 from tui_trainer.engine.loop import evaluate, train
 from tui_trainer.engine.schedule import Schedule
 from tui_trainer.errors import TrainingError
-from tui_trainer.events import CheckpointSaved, Evaluated, Event, Progress, RunEnded, RunStarted, SettingChanged
+from tui_trainer.events import (
+    CheckpointSaved,
+    Evaluated,
+    EvaluatedNow,
+    Event,
+    Progress,
+    RunEnded,
+    RunStarted,
+    SettingChanged,
+)
 
 from ..conftest import MemoryLoader, Script, kinds, make_job
 
@@ -313,13 +322,37 @@ def test_a_pause_changes_nothing_but_the_time() -> None:
     plain = [e for e in list(train(one)) if isinstance(e, Evaluated)]
     torch.manual_seed(3)
     paused = list(train(other, Script(at3=[Pause()], at5=[Pause(), Resume()], at6=[Pause(), Pause()], at8=[Resume()])))
-    assert kinds(paused).count("paused") == kinds(paused).count("resumed") == 3 - 1
+    assert (kinds(paused).count("paused"), kinds(paused).count("resumed")) == (4, 2), "each is answered"
     assert [e.metrics for e in of(Evaluated, paused)] == [e.metrics for e in plain]
     assert weights(one) == weights(other)
 
 
-def test_a_resume_without_a_pause_is_nothing() -> None:
-    assert "resumed" not in kinds(list(train(make_job(), Script(at2=[Resume()]))))
+def test_a_resume_without_a_pause_is_answered_and_changes_nothing() -> None:
+    one, other = make_job(), make_job()
+    list(train(one))
+    torch.manual_seed(3)
+    answers = [event.step for event in train(other, Script(at2=[Resume()])) if event.kind == "resumed"]
+    assert answers == [2]
+    assert weights(one) == weights(other)
+
+
+def test_an_evaluation_in_the_middle_of_an_epoch_is_answered_and_changes_nothing() -> None:
+    one, other = make_job(epochs=2), make_job(epochs=2)
+    plain = of(Evaluated, list(train(one)))
+    torch.manual_seed(3)
+    looks = Script(at2=[Evaluate()], at6=[Pause(), Evaluate()], at9=[Resume()])
+    events = list(train(other, looks))
+    assert [event.step for event in of(EvaluatedNow, events)] == [2, 4]
+    assert [event.metrics for event in of(Evaluated, events)] == [event.metrics for event in plain]
+    assert set(of(EvaluatedNow, events)[0].metrics) == {"val_loss", "val_top1", "val_f1"}
+    assert weights(one) == weights(other)
+
+
+def test_an_evaluation_that_is_going_on_answers_too() -> None:
+    events = list(train(make_job(epochs=1), Script(at7=[Evaluate()])))
+    (now,) = of(EvaluatedNow, events)
+    (epoch,) = of(Evaluated, events)
+    assert now.metrics.items() <= epoch.metrics.items()
 
 
 @pytest.mark.parametrize("look", range(1, 2 * (STEPS + 2) + 1))

@@ -139,6 +139,9 @@ class Job:
     ending: str = ""  # the outcome of a run that is to end after this step
 
     def __post_init__(self) -> None:
+        self.paused = self.evaluating = False
+        self.asked = False  # for an evaluation, which has not been answered yet
+        self.in_passing = False  # evaluating for no other reason: a pause waits until it is done
         self.precision = self.precision or Precision(self.device)
         self.pace = Pace(self.state.seconds)
         self.guard = Guard(self.model, self.optimizer)
@@ -147,6 +150,17 @@ class Job:
         self.interval = Sums(self.measure, self.device)  # since the last Progress
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)
+
+    def pause(self) -> None:
+        """Wait from now on; the time does not count."""
+        if not self.paused:
+            self.paused = True
+            self.pace.pause()
+
+    def resume(self) -> None:
+        """Go on."""
+        self.paused = False
+        self.pace.resume()
 
     @property
     def goes_on(self) -> bool:

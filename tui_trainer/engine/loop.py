@@ -21,6 +21,7 @@ from tui_trainer.engine.step import train_step
 from tui_trainer.errors import TrainingError
 from tui_trainer.events import (
     Evaluated,
+    EvaluatedNow,
     Event,
     Paused,
     Progress,
@@ -73,6 +74,7 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
     """The metrics of the validation part, each sample counted once; empty if a command ended the run."""
     job.kept.eval()
     job.pace.begin()
+    job.evaluating = True
     sums, whole = Sums(job.measure, job.device), job.measure.whole(job.device)
     for batch in job.pace.waiting(job.val_loader.epoch(0)):
         yield from (Warned(topic="data", message=text) for text in batch.warnings)
@@ -87,8 +89,12 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
         yield from obey(job, commands)
         if job.ending:
             return {}
-    val_loss = means("val", sums)["val_loss"]
-    return {"val_loss": val_loss} | {f"val_{name}": value for name, value in whole.metrics().items()}
+    job.evaluating = False
+    metrics = means("val", sums) | {f"val_{name}": value for name, value in whole.metrics().items()}
+    if job.asked:
+        job.asked = False
+        yield EvaluatedNow(epoch=job.state.epoch, step=job.state.step, metrics=metrics)
+    return metrics
 
 
 @torch.no_grad()
@@ -116,31 +122,41 @@ def end_epoch(job: Job, metrics: dict[str, float]) -> Iterator[Event]:
 
 
 def obey(job: Job, commands: Commands) -> Iterator[Event]:
-    """Do what was asked since the last look; while paused, wait here."""
-    paused = False
+    """Do what was asked since the last look; while paused, wait here. Each command is answered."""
     while True:
         for command in commands.take():
             match command:
-                case told.Pause() if not paused:
-                    paused = True
-                    job.pace.pause()
+                case told.Pause():
+                    job.pause()
                     yield Paused(step=job.state.step)
-                case told.Resume() if paused:
-                    paused = False
-                    job.pace.resume()
+                case told.Resume():
+                    job.resume()
                     yield Resumed(step=job.state.step)
                 case told.Checkpoint():
                     yield keep(job)
+                case told.Evaluate():
+                    yield from evaluate_now(job, commands)
                 case told.Set():
                     yield changed(job, command)
                 case told.Stop():
                     job.ending = job.ending or "stopped"
                 case told.Abort():
                     job.ending = "aborted"
-        if not paused or job.ending:
-            job.pace.resume()
+        if not job.paused or job.ending or job.in_passing:
             return
         commands.wait(PAUSED_LOOK)
+
+
+def evaluate_now(job: Job, commands: Commands) -> Iterator[Event]:
+    """Measure the validation part because somebody asked; what is asked meanwhile waits for the same answer."""
+    job.asked = True
+    if job.evaluating:
+        return  # `evaluate` answers when it is done
+    job.in_passing = True
+    yield from evaluate(job, commands)
+    job.in_passing = False
+    job.in_training_mode()
+    job.pace.begin(job.sums.count)
 
 
 def end(job: Job) -> Iterator[Event]:

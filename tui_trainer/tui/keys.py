@@ -92,6 +92,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("space", "pause", "Pause", "pause after this step, or go on"),
         Key("s", "stop", "Stop", "finish the step, save a checkpoint, end"),
         Key("c", "checkpoint", "Checkpoint", "save a checkpoint now"),
+        Key("v", "evaluate", "Evaluate", "measure the validation part now", show=False),
         Key("e", "edit", "Edit", "change lr, epochs or patience while it runs"),
         Key("d", "app.detach", "Detach", "let the run go on in the background, without these screens", show=False),
         Key("r", "resume_run", "Resume", "go on with this run after it has stopped or failed", show=False),

@@ -12,7 +12,7 @@ from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_trainer.advice import advice
-from tui_trainer.commands import Abort, Checkpoint, Command, Pause, Resume, Set, Stop
+from tui_trainer.commands import Abort, Checkpoint, Command, Evaluate, Pause, Resume, Set, Stop
 from tui_trainer.comparison import best_before, val_curve
 from tui_trainer.events import Evaluated, Event, Progress, RunStarted
 from tui_trainer.metric_names import HEADLINES, RATES, label
@@ -228,6 +228,10 @@ class TrainScreen(Screen[None]):
     def action_checkpoint(self) -> None:
         """Save now."""
         self._send(Checkpoint(), "saving ...")
+
+    def action_evaluate(self) -> None:
+        """Validate now."""
+        self._send(Evaluate(), "evaluating ...")
 
     def action_edit(self) -> None:
         """Change a setting of the running loop."""
