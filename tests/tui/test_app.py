@@ -61,10 +61,28 @@ def test_every_key_of_the_table_has_an_action() -> None:
 
 
 def _screen_class(name: str) -> type:
-    from tui_trainer.tui.screens import compare, data, home, loader, recipe, train, weights
+    from tui_trainer.tui.screens import (
+        compare,
+        confusion,
+        data,
+        export,
+        home,
+        loader,
+        look,
+        recipe,
+        results,
+        train,
+        try_image,
+        weights,
+    )
 
     module = {
         "compare": compare,
+        "confusion": confusion,
+        "export": export,
+        "look": look,
+        "results": results,
+        "try": try_image,
         "data": data,
         "home": home,
         "loader": loader,

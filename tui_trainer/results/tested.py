@@ -45,6 +45,21 @@ class Tested:
         """Where a sample of `outcomes` lies."""
         return Path(os.fsdecode(self.index.path(int(self.members[sample]))))
 
+    def in_words(self, sample: int) -> tuple[str, str]:
+        """What was said of a sample of `outcomes`: in a few characters, and in a sentence."""
+        outcomes = self.outcomes
+        if isinstance(outcomes, Classified):
+            true, predicted = (display(outcomes.classes[k[sample]], 30) for k in (outcomes.true, outcomes.predicted))
+            sure, own = outcomes.confidence[sample], outcomes.true_probability[sample]
+            also = "" if outcomes.correct[sample] else f", {own:.1%} for {true}"
+            return f"{true}>{predicted} {sure:.0%}", f"{true} taken for {predicted} with {sure:.1%}{also}"
+        if isinstance(outcomes, Regressed):
+            pairs = zip(outcomes.names, outcomes.true[sample], outcomes.predicted[sample], strict=True)
+            long = "; ".join(f"{display(n, 30)} {t:.4g}, predicted {p:.4g}" for n, t, p in pairs)
+            return f"{outcomes.true[sample][0]:.4g}>{outcomes.predicted[sample][0]:.4g}", long
+        true, claimed = (display(_labels(outcomes, k[sample]), 60) for k in (outcomes.true, outcomes.predicted))
+        return f"{true}>{claimed}", f"{true or 'no label'}, claimed {claimed or 'none'}"
+
     def rows(self) -> Iterator[tuple[object, ...]]:
         """A heading, and one row for each sample: path, true, predicted and what belongs to the task."""
         outcomes = self.outcomes

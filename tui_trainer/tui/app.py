@@ -35,7 +35,9 @@ from tui_trainer.tui.screens.weights import WeightsScreen
 from tui_trainer.tui.terminal import send_noise_to
 from tui_trainer.tui.themes import THEMES, register_themes
 from tui_trainer.tui.trainer import Trainer
+from tui_trainer.tui.work import Works
 
+STEP_DEPTH = 2  # screens on the stack while a step is shown: Textual's own, and the step
 TICK = 0.1  # seconds between two looks at the trainer's inbox
 GRACE = 30.0  # seconds that a step may still take after a signal asked to stop
 
@@ -67,6 +69,7 @@ class TrainerApp(App[int]):
         self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
+        self.works = Works()  # threads of screens that come and go
         self._leave_at, self._leave_with = float("inf"), 0
 
     def on_mount(self) -> None:
@@ -98,7 +101,8 @@ class TrainerApp(App[int]):
         """The command palette: every key of this screen and of all, besides Textual's own."""
         yield from super().get_system_commands(screen)
         name = next(
-            (name for name in SCREENS if self.is_screen_installed(name) and self.get_screen(name) is screen), ""
+            (name for name in SCREENS if self.is_screen_installed(name) and self.get_screen(name) is screen),
+            getattr(screen, "KEYS", ""),
         )
         for owner, keys in ((screen, SCREENS.get(name, ())), (self, EVERYWHERE)):
             for key in keys:
@@ -118,7 +122,13 @@ class TrainerApp(App[int]):
     def action_go(self, step: str) -> None:
         """Show a step."""
         if not self.screen.is_modal:
+            self._to_the_steps()
             self.switch_screen(step)
+
+    def _to_the_steps(self) -> None:
+        """Leave what was opened over a step: a step is never on the stack twice."""
+        while len(self.screen_stack) > STEP_DEPTH:
+            self.pop_screen()
 
     def action_start(self) -> None:
         """Train what is on the screens."""
@@ -179,6 +189,7 @@ class TrainerApp(App[int]):
         self.trainer = Trainer(session, before=lambda: self._end_background(GRACE))
         self._noise_sent = False
         self._train_screen.follow(self.trainer, history)
+        self._to_the_steps()
         self.switch_screen("train")
         self.trainer.start()
 
@@ -187,6 +198,7 @@ class TrainerApp(App[int]):
         self._loader_screen.stop_measuring(seconds)
         self._data_screen.stop(seconds)
         self._recipe_screen.stop_trying(seconds)
+        self.works.stop(seconds)
 
     def replay(self, folder: RunFolder) -> None:
         """Look at a run of the past, or at one of another process, which can be steered."""

@@ -6,16 +6,14 @@ threads, torch in the second one: the first screen is drawn before.
 
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tui_trainer.data_config import DataConfig
-from tui_trainer.errors import UserError
 from tui_trainer.text import display
+from tui_trainer.tui.work import Work
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +69,7 @@ class Look:
         self.report: Report | TableReport | None = None
         self.error = ""
         self._place = place
-        self._work = _Work("look", self._look, self._fail, daemon=True)
+        self._work = Work("look", self._look, self._fail, daemon=True)
 
     def start(self) -> None:
         """Begin."""
@@ -109,7 +107,7 @@ class Draw:
         self.caption = ""
         self.error = ""
         self._index, self._view, self._number, self._most = index, view, number, most
-        self._work = _Work("draw", self._draw, self._fail, daemon=False)
+        self._work = Work("draw", self._draw, self._fail, daemon=False)
 
     def start(self) -> None:
         """Begin."""
@@ -156,36 +154,6 @@ class Draw:
 
     def _fail(self, sentence: str) -> None:
         self.error = sentence
-
-
-class _Work:
-    """A thread that can be asked to stop, and whose failure becomes a sentence.
-
-    One inside torch must be waited for (not `daemon`): the interpreter's end would abort the process.
-    """
-
-    def __init__(
-        self, name: str, work: Callable[[threading.Event], None], fail: Callable[[str], None], *, daemon: bool
-    ) -> None:
-        self.stopped = threading.Event()
-        self.thread = threading.Thread(target=self._run, name=name, daemon=daemon)
-        self._work, self._fail = work, fail
-
-    def stop(self, seconds: float) -> None:
-        self.stopped.set()
-        if seconds and self.thread.is_alive():
-            self.thread.join(seconds)
-
-    def _run(self) -> None:
-        try:
-            self._work(self.stopped)
-        except UserError as error:
-            self._fail(str(error))
-        except OSError as error:
-            self._fail(f"Cannot read {display(error.filename or 'the folder')}: {error.strerror}.")
-        except Exception as error:
-            logging.getLogger("tui_trainer").exception("A bug while looking at the data")
-            self._fail(display(f"This is a bug: {type(error).__name__}: {error}", 300))
 
 
 def _choose(index: Index, seed: int, number: int, most: int) -> list[int]:

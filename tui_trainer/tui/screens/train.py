@@ -23,6 +23,9 @@ from tui_trainer.tui import usage
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.dialogs import LiveEditScreen, TextScreen
+from tui_trainer.tui.screens.export import ExportScreen
+from tui_trainer.tui.screens.results import ResultsScreen
+from tui_trainer.tui.screens.try_image import TryScreen
 from tui_trainer.tui.trainer import Trainer
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.picture import Line
@@ -30,6 +33,8 @@ from tui_trainer.tui.widgets.status import RunStatus, result_text, state_in_word
 from tui_trainer.tui.widgets.steps import StepBar
 
 TICKS_A_FRAME = 3  # a frame costs the training thread up to 30 ms of the interpreter; rare events are drawn at once
+STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "app.detach")
+AFTERWARDS = ("results", "try_image", "export", "new_run")
 
 
 class TrainScreen(Screen[None]):
@@ -81,6 +86,7 @@ class TrainScreen(Screen[None]):
     def follow(self, trainer: Trainer, history: RunFolder | None) -> None:
         """Show this session from now on; `history` is the run that it goes on with."""
         self._trainer, self._said, self._asked = trainer, False, ""
+        self.refresh_bindings()
         self.state = RunState()
         self.remove_class("-ended")
         self._before = not_repeated(history.read_events()) if history is not None else []
@@ -185,6 +191,7 @@ class TrainScreen(Screen[None]):
         result.display = True
         result.update(result_text(self.state, str(folder.path) if folder else "", self.size.width - 2))
         self.add_class("-ended")
+        self.refresh_bindings()
         self._draw()
 
     def on_screen_resume(self) -> None:
@@ -220,6 +227,39 @@ class TrainScreen(Screen[None]):
             self.notify("r goes on with a run that has stopped or failed.", markup=False)
             return
         self.app.resume(folder)  # type: ignore[attr-defined]
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer has what steers a run while it goes on, and what can be done with its model afterwards."""
+        if action in STEERING:
+            return not self._said
+        return self._said if action in AFTERWARDS else True
+
+    def _trained_run(self) -> str:
+        """The folder of the run on this screen, if its model can be used now; else it says why not."""
+        folder = self._trainer.session.folder if self._trainer else None
+        if folder is None or getattr(self.app, "training", False):
+            self.notify("A model can be tested and exported here when its run has ended.", timeout=3, markup=False)
+            return ""
+        return str(folder.path)
+
+    def action_results(self, then: str) -> None:
+        """Test the model, and go on to the confusion matrix if that was asked for."""
+        if run := self._trained_run():
+            self.app.push_screen(ResultsScreen(run, then=then))
+
+    def action_try_image(self) -> None:
+        """Ask the model about an image."""
+        if run := self._trained_run():
+            self.app.push_screen(TryScreen(run))
+
+    def action_export(self) -> None:
+        """Take the model away."""
+        if run := self._trained_run():
+            self.app.push_screen(ExportScreen(run))
+
+    def action_new_run(self) -> None:
+        """Begin at the dataset."""
+        self.app.switch_screen("data")
 
     def action_abort(self) -> None:
         """End now."""

@@ -78,5 +78,7 @@ def result_text(state: RunState, folder: str, width: int) -> Content:
         place = display(folder, 300)  # its end tells two runs apart
         parts.append((f"{place if len(place) <= width else '…' + place[1 - width :]}\n", "$foreground-muted"))
     resume = "r resumes   " if state.outcome in ("stopped", "aborted", "failed") and folder else ""
-    parts.append((f"{resume}ctrl+r trains again   4 recipe   0 all runs   l log", "$text-accent"))
+    if folder:
+        parts.append(("T test   C confusion matrix   t try an image   x export\n", "$text-accent"))
+    parts.append((f"{resume}ctrl+r trains again   n new run   4 recipe   0 all runs   l log", "$text-accent"))
     return Content.assemble(*parts)

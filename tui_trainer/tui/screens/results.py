@@ -1,0 +1,209 @@
+"""How good a trained model is: the figures of a test, and the ways on from there."""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import DataTable, Footer, Static
+
+from tui_trainer.text import display
+from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.screens.confusion import ConfusionScreen
+from tui_trainer.tui.screens.look import LookScreen
+from tui_trainer.tui.widgets.residuals import Residuals
+from tui_trainer.tui.widgets.table import fill
+from tui_trainer.tui.work import Work, Works
+
+if TYPE_CHECKING:
+    from tui_trainer.results.tested import Tested
+
+TICK = 0.1  # seconds between two looks at the test
+PARTS = ("val", "test", "train")
+MOST_HARDEST = 500  # pictures of the hardest samples
+
+
+class ResultsScreen(Screen[None]):
+    """Tests a run in a thread, then shows its figures; `then` is a key to press when they are there."""
+
+    DEFAULT_CSS = """
+    ResultsScreen .heading { height: 1; padding: 0 1; background: $panel; }
+    ResultsScreen #figures { width: 46; padding: 1 1 0 1; border-right: vkey $panel; }
+    ResultsScreen #summary { height: auto; }
+    ResultsScreen DataTable { height: 1fr; background: transparent; }
+    """
+    BINDINGS = bindings(SCREENS["results"])
+    KEYS = "results"
+
+    def __init__(self, run: str, *, then: str = "") -> None:
+        super().__init__()
+        self._run, self._then, self._part = run, then, "val"
+        self._tested: Tested | None = None  # the thread puts it here
+        self._shown: Tested | None = None
+        self._error = ""
+        self._done = 0, 0
+        self._work: Work | None = None
+        self._worst_first = True
+
+    def compose(self) -> ComposeResult:
+        """Figures on the left; classes or residuals on the right."""
+        yield Static(Content(f"Testing {display(self._run, 60)} ..."), classes="heading", id="title")
+        with Horizontal():
+            with VerticalScroll(id="figures"):
+                yield Static(id="summary")
+            yield DataTable(cursor_type="row", zebra_stripes=True)
+            yield Residuals()
+        yield Footer(compact=True)
+
+    def on_mount(self) -> None:
+        """Begin."""
+        self.query_one(Residuals).display = False
+        self.set_interval(TICK, self._look)
+        self._test()
+
+    def on_unmount(self) -> None:
+        """Nothing is tested for a screen that is gone."""
+        if self._work is not None:
+            self._work.stop()
+
+    def _test(self) -> None:
+        if self._work is not None:
+            self._work.stop()
+        self._tested, self._error, self._done = None, "", (0, 0)
+        part = self._part
+        works: Works = self.app.works  # type: ignore[attr-defined]
+        self._work = works.start(Work("test", lambda stop: self._run_test(part, stop), self._fail, daemon=False))
+
+    def _run_test(self, part: str, stopped: threading.Event) -> None:
+        """In the thread."""
+        from tui_trainer.results.tested import run_test
+        from tui_trainer.results.trained import load_trained
+
+        def tell(done: int, total: int) -> None:
+            self._done = done, total
+            if stopped.is_set():
+                raise _LeftError
+
+        try:
+            tested = run_test(load_trained(self._run), part=part, tell=tell)
+            tested.outcomes.metrics  # noqa: B018 - the bootstrap takes its time here, not on the screen
+            self._tested = tested
+        except _LeftError:
+            return
+
+    def _fail(self, sentence: str) -> None:
+        self._error = sentence
+
+    def _look(self) -> None:
+        title = self.query_one("#title", Static)
+        if self._error:
+            title.update(Content.styled(self._error, "$text-error"))
+        elif self._tested is None:
+            done, total = self._done
+            counted = f"{done:,} of {total:,}" if total else "loading the model"
+            title.update(Content(f"Testing {display(self._run, 60)} ({self._part}): {counted} ..."))
+        elif self._tested is not self._shown:
+            self._show(self._tested)
+
+    def _show(self, tested: Tested) -> None:
+        from tui_trainer.results.outcomes import Regressed
+        from tui_trainer.results.tables import heading
+
+        self._shown = tested
+        self.query_one("#title", Static).update(Content(heading(tested)))
+        self.query_one("#summary", Static).update(self._summary(tested))
+        outcomes = tested.outcomes
+        is_numbers = isinstance(outcomes, Regressed)
+        self.query_one(DataTable).display, self.query_one(Residuals).display = not is_numbers, is_numbers
+        if isinstance(outcomes, Regressed):
+            self.query_one(Residuals).show(outcomes.true[:, 0], outcomes.residuals[:, 0], outcomes.names[0])
+        else:
+            self._fill()
+            self.query_one(DataTable).focus()
+        if self._then:
+            action, self._then = self._then, ""
+            self.call_later(self.run_action, action)
+
+    def _summary(self, tested: Tested) -> Content:
+        from tui_trainer.results.tables import LABELS, shown
+
+        parts: list[tuple[str, str] | str] = []
+        for name, estimate in tested.outcomes.metrics.items():
+            parts.append((f"{LABELS.get(name, name):<18}", "$foreground-muted"))
+            parts.append((f"{shown(name, estimate.value):>8}", "bold $foreground"))
+            if math.isfinite(estimate.low):
+                interval = f"  {shown(name, estimate.low)} - {shown(name, estimate.high)}"
+                parts.append((interval.replace("%", ""), "$foreground-muted"))
+            parts.append("\n")
+        parts.append(("intervals: 95 %\n", "$foreground-muted"))
+        parts += [(f"\n{note}", "$text-warning") for note in tested.notes]
+        if tested.bad:
+            parts.append((f"\n{len(tested.bad):,} files cannot be read.", "$text-warning"))
+        return Content.assemble(*parts)
+
+    def _fill(self) -> None:
+        from tui_trainer.results.outcomes import Classified, Labelled
+
+        outcomes = self._shown.outcomes if self._shown is not None else None
+        if not isinstance(outcomes, Classified | Labelled):
+            return
+        rows = list(zip(outcomes.classes, outcomes.figures, strict=True))
+        if self._worst_first:
+            rows.sort(key=lambda row: (row[1].f1, row[1].recall.value))
+        table: DataTable[Content] = self.query_one(DataTable)
+        cells = [
+            [
+                Content(display(name, 24)),
+                *(Content(f"{v:6.1%}") for v in (figures.precision.value, figures.recall.value, figures.f1)),
+                Content(f"{figures.support:,}"),
+            ]
+            for name, figures in rows
+        ]
+        fill(table, ("class", "prec.", "recall", "F1", "n"), cells)
+
+    def _outcomes(self) -> Tested | None:
+        if self._shown is None:
+            self.notify(self._error or "The test is not done yet.", timeout=2, markup=False)
+        return self._shown
+
+    def action_confusion(self) -> None:
+        """The confusion matrix."""
+        from tui_trainer.results.outcomes import Classified
+
+        tested = self._outcomes()
+        if tested is None:
+            return
+        if not isinstance(tested.outcomes, Classified):
+            self.notify("Only one class of many has a confusion matrix.", timeout=3, markup=False)
+            return
+        self.app.push_screen(ConfusionScreen(tested, tested.outcomes))
+
+    def action_hardest(self) -> None:
+        """The samples with the greatest loss or error."""
+        tested = self._outcomes()
+        if tested is not None:
+            hardest = tested.outcomes.hardest()[:MOST_HARDEST].tolist()
+            self.app.push_screen(LookScreen(tested, hardest, "Hardest samples, the greatest loss first"))
+
+    def action_order(self) -> None:
+        """Worst classes first, or in their order."""
+        self._worst_first = not self._worst_first
+        self._fill()
+
+    def action_part(self) -> None:
+        """Test the next part of the dataset."""
+        self._part = PARTS[(PARTS.index(self._part) + 1) % len(PARTS)]
+        self._test()
+
+    def action_back(self) -> None:
+        """To the run."""
+        self.app.pop_screen()
+
+
+class _LeftError(Exception):
+    """The screen no longer wants the test."""
