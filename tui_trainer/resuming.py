@@ -24,7 +24,8 @@ from tui_trainer.text import display
 # What may differ from the run that is resumed: none of it changes which samples are seen or what is learned
 # from them, or (epochs, lr, patience, min_delta) changing it is what the user asks for.
 MAY_CHANGE = {
-    "epochs", "lr", "patience", "min_delta", "num_workers", "prefetch_factor", "persistent_workers", "timeout",
+    "epochs", "lr", "patience", "min_delta", "min_epochs", "max_minutes",
+    "num_workers", "prefetch_factor", "persistent_workers", "timeout",
     "worker_type", "pin_memory", "device", "threads", "deterministic", "keep_checkpoints",
     "checkpoint_every", "keep_every", "output_dir", "name", "resume", "max_bad",
     "trust_code", "allow_changed_data", "data", "val_data",  # the fingerprint guards them: a dataset may have moved

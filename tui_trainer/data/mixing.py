@@ -13,7 +13,7 @@ Mix = Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]
 
 
 def build_mix(*, mixup: float, cutmix: float, classes: int, seed: int) -> Mix | None:
-    """`mix(images (N, C, S, S), targets (N,) or (N, L), epoch, number)` to images and shares of the classes (N, L).
+    """`mix(images (N, C, S, S) or rows (N, C), targets (N,) or (N, L), epoch, number)` to images and shares of the classes (N, L).
 
     Mixup: Zhang et al., 2018; cutmix: Yun et al., 2019; where both are given, each batch takes one of them by
     chance. What is drawn depends on (seed, epoch, number of the batch) only. None if both are 0.
@@ -31,9 +31,9 @@ def build_mix(*, mixup: float, cutmix: float, classes: int, seed: int) -> Mix | 
         torch.default_generator.manual_seed(address(seed, epoch, -1 - number))  # from 1; samples have 0 and above
         try:
             kind = kinds[int(torch.randint(len(kinds), ()))]
-            mixed, shares = kind(images, targets)
+            mixed, shares = kind(images if images.ndim == 4 else images[..., None, None], targets)
         finally:
             torch.set_rng_state(before)
-        return mixed, shares
+        return mixed.reshape(images.shape), shares
 
     return mix
