@@ -13,7 +13,7 @@ Mix = Callable[[Tensor, Tensor, int, int], tuple[Tensor, Tensor]]
 
 
 def build_mix(*, mixup: float, cutmix: float, classes: int, seed: int) -> Mix | None:
-    """`mix(images (N, C, S, S) or rows (N, C), targets (N,) or (N, L), epoch, number)` to images and shares of the classes (N, L).
+    """`mix(images (N, C, S, S) or rows (N, C), targets, epoch, number)` to images and shares of the classes (N, L).
 
     Mixup: Zhang et al., 2018; cutmix: Yun et al., 2019; where both are given, each batch takes one of them by
     chance. What is drawn depends on (seed, epoch, number of the batch) only. None if both are 0.
