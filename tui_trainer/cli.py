@@ -17,7 +17,7 @@ from tui_trainer import user_code
 from tui_trainer.commands import Abort, Command, Stop
 from tui_trainer.config import Resolved, resolve, to_toml
 from tui_trainer.errors import ConfigError, UserError
-from tui_trainer.run_folder import find_run
+from tui_trainer.run_folder import find_checkpoint, find_run
 from tui_trainer.text import display
 
 if TYPE_CHECKING:
@@ -118,12 +118,14 @@ def show_screens(resolved: Resolved, *, in_ascii: bool) -> int:
 
 
 def _resolve(arguments: Arguments) -> Resolved:
-    """Flags over the file given, or over the configuration of the run to resume."""
+    """Flags over the file given, or over the configuration of the run to go on with or to branch from."""
     file = arguments.config
     if resume := arguments.values.get("resume"):
         if file is not None:
             raise ConfigError("A run is resumed with its own configuration: leave out --config.")
         file = find_run(str(resume)).config
+    elif (branch := arguments.values.get("branch")) and file is None:
+        file = find_checkpoint(str(branch))[0].config
     return resolve(arguments.values, file)
 
 

@@ -86,6 +86,7 @@ class RunConfig:
 
     output_dir: str = setting("", "Folder for the run; default: runs/ in the user's data folder.", metavar="DIR")
     name: str = setting("", "Name of the run; default: model and time.", metavar="NAME")
+    branch: str = setting("", "Begin a new run at a checkpoint of another, newest or of a step.", metavar="RUN[@STEP]")
     resume: str = setting("", "Go on with this run (its folder or name) from its last checkpoint.", metavar="RUN")
     log_every: int | None = setting(
         None,

@@ -25,6 +25,7 @@ from tui_trainer.auto import (
     model_arguments,
     set_up_torch,
 )
+from tui_trainer.branching import Branch
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches, sources
 from tui_trainer.data.batches import Data, worker_context
@@ -152,6 +153,9 @@ def _prepare(
     _seed(config.recipe.seed)
     model = _model(choices.config, data)
     choose_threads(choices, model)
+    branch = Branch(config.run.branch) if config.run.branch and not saved else None
+    if branch:
+        choices.config = choices.config.replace(branch=branch.parent, pretrained="")
     start = (
         Started(frozen=tuple(saved.state["frozen"]))
         if saved
@@ -162,6 +166,9 @@ def _prepare(
     if saved:
         saved.restore(job, given)
         news = saved.news
+    if branch:
+        branch.begin(job, choices.config, index)
+        news += branch.news
     folder = saved.folder if saved else run_folder.make_folder(_new_path(choices.config))
     made(folder)
     lock = lock or RunLock(folder).acquire()

@@ -185,6 +185,18 @@ def find_run(name_or_path: str) -> RunFolder:
     )
 
 
+def find_checkpoint(reference: str) -> tuple[RunFolder, int | None]:
+    """The run and the step that `RUN` or `RUN@STEP` means; None: its newest checkpoint.
+
+    Raises:
+        ConfigError: there is no such run.
+    """
+    name, at, step = reference.rpartition("@")
+    if at and step.isdecimal():
+        return find_run(name), int(step)
+    return find_run(reference), None
+
+
 class Mailbox:
     """Commands on their way to the loop: from this process by `put`, from others through the file.
 

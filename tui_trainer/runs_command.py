@@ -90,11 +90,17 @@ def _list(options: dict[str, str]) -> None:
             duration(run.seconds) if run.seconds else "",
             str(run.settings.get("model", "")),
             str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2],
-            run.note.partition("\n")[0],
+            run.note.partition("\n")[0] or parent_in_words(run),
         )
         for run in runs
     ]
     _print(("run", "state", "best", "epochs", "time", "model", "data", "note"), rows)
+
+
+def parent_in_words(run: PastRun) -> str:
+    """Which run it was branched from, and where."""
+    parent = str(run.settings.get("branch") or "")
+    return f"from {parent.rpartition('/')[2]}" if parent else ""
 
 
 def _record(run: PastRun) -> dict[str, Any]:
@@ -107,6 +113,7 @@ def _record(run: PastRun) -> dict[str, Any]:
         "seconds": run.seconds,
         "changed": run.changed,
         "note": run.note,
+        "parent": run.settings.get("branch") or None,
         "settings": {name: list(v) if isinstance(v, tuple) else v for name, v in run.settings.items()},
     }
 

@@ -137,17 +137,21 @@ def _steps(folder: Path) -> list[int]:
     return sorted((int(match[1]) for match in found if match), reverse=True)
 
 
-def load_newest(folder: Path, warn: Callable[[str], None]) -> dict[str, Any]:
-    """The newest state that is whole; each damaged one before it is told to `warn`.
+def load_newest(folder: Path, warn: Callable[[str], None], step: int | None = None) -> dict[str, Any]:
+    """The newest state that is whole; each damaged one before it is told to `warn`. With `step` that one alone.
 
     Raises:
         WeightsError: there is none.
     """
-    for step in _steps(folder):
+    known = _steps(folder)
+    if step is not None and step not in known:
+        have = ", ".join(map(str, known)) or "none"
+        raise WeightsError(f"There is no checkpoint of step {step} in {display(folder)}: there are {have}.")
+    for one in known if step is None else [step]:
         try:
-            return _load(folder, step)
+            return _load(folder, one)
         except Exception as error:  # an unpickler meets damage with IndexError, struct.error and many more
-            damaged = display(folder / f"step-{step}.pt")
+            damaged = display(folder / f"step-{one}.pt")
             warn(f"Checkpoint {damaged} is damaged ({display(error)}): trying the one before.")
     raise WeightsError(f"There is no whole checkpoint in {display(folder)}: nothing to go on from.")
 
