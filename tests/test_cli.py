@@ -493,3 +493,13 @@ def test_python_m_is_the_command() -> None:
     finally:
         sys.argv = words
     assert not leaving.value.code
+
+
+def test_a_dry_run_says_time_and_memory_and_leaves_nothing(
+    digits60: Path, tmp_path: Path, run_cli: Callable[..., Told]
+) -> None:
+    told = run_cli(digits60, "--dry-run", "--output-dir", tmp_path / "run")
+    assert told.code == 0, told.err
+    assert told.out.startswith("A step takes ")
+    assert "MB." in told.out
+    assert not (tmp_path / "run").exists()

@@ -23,7 +23,7 @@ def test_every_flag_and_subcommand_that_it_names_exists() -> None:
     flags = {item.flag for item in SETTINGS.values()}
     known = (
         flags
-        | {"--ascii", "--no-tui", "--json", "--background", "--config", "--print-config", "--help"}
+        | {"--ascii", "--no-tui", "--json", "--background", "--config", "--print-config", "--dry-run", "--help"}
         | {"--filter", "--sort", "--yes"}
     )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))

@@ -159,3 +159,12 @@ def test_for_real(digits60: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     assert tune_command.main([str(digits60), "--json", "-j", "0", "-b", "8"]) == 0
     (found,) = json.loads(capsys.readouterr().out)["measurements"]
     assert found["images_per_second"] == found["trained_per_second"] == 120.0
+
+
+def test_the_range_test_of_the_learning_rate(digits60: Path, run_cli: Callable[..., Told]) -> None:
+    told = run_cli("tune", "--lr", digits60, "--json")
+    assert told.code == 0, told.err
+    rates = [point["lr"] for point in told.json["points"]]
+    assert rates == sorted(rates)
+    assert len(rates) > 20
+    assert told.json["recommended"] is None or rates[0] < told.json["recommended"] < rates[-1]

@@ -85,6 +85,11 @@ def train(argv: Sequence[str]) -> int:
         return 0
     if arguments.background:
         return train_in_background(resolved, argv, as_json=arguments.json)
+    if arguments.dry_run:
+        from tui_trainer.dry_step import dry_step
+
+        print(dry_step(resolved.config).in_words())
+        return 0
     from tui_trainer.tui import terminal
 
     _ask_about_code(resolved, interactive=terminal.is_interactive() and not arguments.json)

@@ -44,6 +44,7 @@ class Arguments:
     ascii: bool
     background: bool
     print_config: bool
+    dry_run: bool
 
 
 class _Parser(argparse.ArgumentParser):
@@ -85,6 +86,7 @@ def parse(argv: Sequence[str]) -> Arguments:
         ascii=found.ascii,
         background=found.background,
         print_config=found.print_config,
+        dry_run=found.dry_run,
     )
 
 
@@ -106,6 +108,7 @@ def _unknown(word: str) -> ConfigError:
         "--background",
         "--config",
         "--print-config",
+        "--dry-run",
         "--version",
     ]
     return ConfigError(f"Unknown flag {display(name)}{did_you_mean(name, flags)}")
@@ -130,6 +133,7 @@ def _build() -> argparse.ArgumentParser:
         "--background", action="store_true", help="train in a process of its own that outlives this terminal"
     )
     front.add_argument("-c", "--config", metavar="FILE", help="read settings from a TOML file")
+    front.add_argument("--dry-run", action="store_true", help="try a few steps: time and memory; nothing is kept")
     front.add_argument("--print-config", action="store_true", help="show all settings and where they came from")
     front.add_argument("-h", "--help", action="help", help="show this help")
     front.add_argument("--version", action="version", version=f"tui-trainer {__version__}", help="show the version")

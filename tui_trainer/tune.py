@@ -13,6 +13,7 @@ from tui_trainer.auto import set_up_torch
 from tui_trainer.bench import Bench, Step
 from tui_trainer.config import Config
 from tui_trainer.data.batches import Batch, EpochLoader
+from tui_trainer.engine.job import Job
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import (
     ENOUGH,
@@ -35,6 +36,18 @@ def facts(config: Config) -> Facts:
         UserError: the data or the model does not do.
     """
     return Bench(config).facts
+
+
+def range_job(config: Config) -> Job:
+    """A job for the learning rate range test, with the whole recipe but its schedule.
+
+    Raises:
+        UserError: the data, the model or a setting does not do.
+    """
+    set_up_torch(config)
+    torch.manual_seed(config.recipe.seed)
+    bench = Bench(config)
+    return bench.job(bench.data(config.loader.num_workers))
 
 
 def measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import signal
 import sys
@@ -23,19 +24,23 @@ INTERRUPTED = 130
 def main(argv: Sequence[str]) -> int:
     """Measure, and print a table or with --json one object; the exit code.
 
-    --num-workers is the most that is tried; without it, the number of processors.
+    With --lr it looks for a learning rate instead. --num-workers is the most that is tried; without it, the number
+    of processors.
 
     Raises:
         UserError: a flag, the data or the model does not do.
     """
     from tui_trainer import flags
 
-    arguments = flags.parse(argv)
+    ranging = "--lr" in argv  # here a question and no value
+    arguments = flags.parse([word for word in argv if word != "--lr"])
     config = resolve(arguments.values, arguments.config).config
     if config.run.resume:
         raise ConfigError("tune measures a dataset, not a run: leave out --resume; -c takes the settings of a run.")
     if not config.data.data:
         raise ConfigError("No dataset: give a folder, as in `tui-trainer tune sample_data/digits`.")
+    if ranging:
+        return _range(config, as_json=arguments.json)
     most = config.loader.num_workers if "num_workers" in arguments.values else None
     try:
         found = _measure(config, most)
@@ -47,6 +52,36 @@ def main(argv: Sequence[str]) -> int:
         print(json.dumps(_record(config, found, best)), flush=True)
     else:
         _print(config, found, best)
+    return 0
+
+
+def _range(config: Config, *, as_json: bool) -> int:
+    """The learning rate range test: its curve and a suggestion."""
+    from tui_trainer.headless import choose_progress
+
+    progress = choose_progress()
+    try:
+        progress.tell("training at growing rates")
+        from tui_trainer import failures
+        from tui_trainer.engine.lr_range import lr_range, suggest
+        from tui_trainer.tune import range_job
+
+        try:
+            with _asked_to_stop() as asked:
+                points = list(itertools.takewhile(lambda point: not asked.is_set(), lr_range(range_job(config))))
+        except Exception as error:
+            raise failures.in_words(error, config) or error from error
+    finally:
+        progress.close()
+    best = suggest(points)
+    if as_json:
+        curve = [{"lr": point.lr, "loss": point.loss} for point in points]
+        print(json.dumps({"data": config.data.data, "points": curve, "recommended": best}), flush=True)
+        return 0
+    top = max((point.loss for point in points), default=1.0)
+    for point in points[:: max(1, len(points) // 24)]:
+        print(f"lr {point.lr:8.1e}  loss {point.loss:8.4f}  {'#' * round(WIDEST * point.loss / top)}")
+    print(f"--lr {best:.1g}  a tenth of the rate with the lowest loss" if best else "No rate made the loss fall.")
     return 0
 
 
