@@ -36,6 +36,7 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "label_smoothing": (0.3, {}),
     "mixup": (0.4, {}),
     "cutmix": (1.0, {}),
+    "random_erasing": (1.0, {}),
     "clip_grad_norm": (0.01, {}),
     "grad_accum_steps": (2, {}),
     "amp": (True, {}),

@@ -161,7 +161,7 @@ def test_for_real(digits60: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     assert found["images_per_second"] == found["trained_per_second"] == 120.0
 
 
-def test_the_range_test_of_the_learning_rate(digits60: Path, run_cli: Callable[..., Told]) -> None:
+def test_the_range_test_of_the_learning_rate(digits60: Path, run_cli: Callable[..., Any]) -> None:
     told = run_cli("tune", "--lr", digits60, "--json")
     assert told.code == 0, told.err
     rates = [point["lr"] for point in told.json["points"]]

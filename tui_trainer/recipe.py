@@ -108,7 +108,13 @@ def parts_of(config: Config, index: Index, model: nn.Module, trained: Sequence[n
     recipe, device = config.recipe, next(model.parameters()).device
     if (recipe.mixup or recipe.cutmix) and index.task == "regression":
         raise ConfigError("mixup and cutmix mix classes, and these targets are numbers: leave them at 0.")
-    mix = build_mix(mixup=recipe.mixup, cutmix=recipe.cutmix, classes=len(index.classes), seed=recipe.seed)
+    mix = build_mix(
+        mixup=recipe.mixup,
+        cutmix=recipe.cutmix,
+        classes=len(index.classes),
+        seed=recipe.seed,
+        erasing=recipe.random_erasing,
+    )
     return {
         "optimizer": optimizer_of(config, model, trained),
         "loss_func": loss_of(config, index).to(device),

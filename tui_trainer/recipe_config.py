@@ -72,6 +72,9 @@ class RecipeConfig:
     label_smoothing: float = setting(0.0, "Share of the target spread over all classes.", ge=0, lt=1)
     mixup: float = setting(0.0, "Mix pairs of images and targets by Beta(a, a) shares; 0: off.", ge=0, le=100)
     cutmix: float = setting(0.0, "Paste a part of another image, of a Beta(a, a) share; 0: off.", ge=0, le=100)
+    random_erasing: float = setting(
+        0.0, "Share of training images of which a part is erased.", ge=0, le=1, aliases=("random-erase",)
+    )
     clip_grad_norm: float = setting(0.0, "Longest gradient; 0: any.", ge=0)
     grad_accum_steps: int = setting(1, "Batches of one step, as if they were one batch.", ge=1, le=100_000)
     amp: bool = setting(False, "Mixed precision: compute in 16 bits where that is safe.")
