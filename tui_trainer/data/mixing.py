@@ -17,7 +17,8 @@ def build_mix(*, mixup: float, cutmix: float, classes: int, seed: int, erasing: 
 
     Mixup: Zhang et al., 2018; cutmix: Yun et al., 2019; where both are given, each batch takes one of them by
     chance. Of a share `erasing` of the images a rectangle becomes the mean colour before that (Zhong et al., 2020),
-    and targets stay as they are without mixing. What is drawn depends on (seed, epoch, number of the batch) only. None if all are 0.
+    and targets stay as they are without mixing. What is drawn depends on (seed, epoch, number of the batch) only.
+    None if all are 0.
     """
     if not mixup and not cutmix and not erasing:
         return None
