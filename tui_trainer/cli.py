@@ -249,6 +249,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     for name in (
         "attach",
         "data",
+        "eject",
         "export",
         "predict",
         "report",

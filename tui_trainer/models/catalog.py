@@ -91,7 +91,7 @@ def build(
     known = models.list_models(module=models)
     if name not in known:
         raise ConfigError(f"Unknown model {display(name)}{did_you_mean(name, [LENET, *known])}")
-    given = {"num_classes": num_classes, **_extras(name, image_size), **parse_args(args)}
+    given = {"num_classes": num_classes, **extras(name, image_size), **parse_args(args)}
     try:
         model: nn.Module = models.get_model(name, weights=None, **given)
     except (TypeError, AttributeError) as error:
@@ -103,7 +103,7 @@ def build(
     return model
 
 
-def _extras(name: str, image_size: int) -> dict[str, Any]:
+def extras(name: str, image_size: int) -> dict[str, Any]:
     """What some builders need besides the number of classes."""
     builder: Callable[..., Any] = vision.models().get_model_builder(name)
     parameters = inspect.signature(builder).parameters

@@ -17,7 +17,8 @@ STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 2rem auto; padding: 0 1rem; }
 h1 { margin-bottom: .2rem; overflow-wrap: anywhere; } h2 { margin-top: 2.2rem; border-bottom: 1px solid var(--line); }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; } td, th { padding: .15rem .7rem .15rem 0;
-text-align: left; vertical-align: top; overflow-wrap: break-word; } td.n, th.n { text-align: right; white-space: nowrap; }
+text-align: left; vertical-align: top; overflow-wrap: break-word; }
+td.n, th.n { text-align: right; white-space: nowrap; }
 tr + tr td { border-top: 1px solid var(--line); } .muted { opacity: .65; } .scroll { overflow-x: auto; }
 .charts, .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
 figure { margin: 0; } .charts figure { flex: 1 1 460px; }
