@@ -34,7 +34,7 @@ COVERED = {
     "log_every", "checkpoint_every", "keep_checkpoints", "keep_every", "trust_code", "deterministic",
     "tensorboard", "cache", "cache_size", "data_root",
 }  # fmt: skip
-PLAIN = ("zip", "legacy")  # formats of a state_dict that torch.load reads
+PLAIN = ("state_dict (zip)", "state_dict (legacy)")  # formats of a state_dict that torch.load reads
 PRESETS = ("none", "light", "standard")
 START = "start.pt"
 
@@ -206,9 +206,10 @@ def _source(folder: RunFolder, config: Config, started: RunStarted, loaded: str,
 
 
 def _loop_fields(config: Config, started: RunStarted, loaded: str, frozen: tuple[str, ...]) -> dict[str, Any]:
-    loader, recipe, values = config.loader, config.recipe, config.values()
-    more = ", nesterov=True" if values.get("nesterov") else ""
-    clip = values.get("clip_grad_norm")
+    loader, recipe = config.loader, config.recipe
+    more = ", nesterov=True" if recipe.nesterov and recipe.optimizer == "sgd" else ""
+    more += ", fused=True" if recipe.optimizer != "rmsprop" else ""  # the same arithmetic to the last bit
+    clip = recipe.clip_grad_norm
     clipped = f"            nn.utils.clip_grad_norm_(model.parameters(), {clip})\n" if clip else ""
     freeze = (
         f"    frozen = {list(frozen)!r}\n"
@@ -247,12 +248,12 @@ def _torchvision(config: Config) -> str:
 
 
 def _schedule(config: Config) -> str:
-    recipe, values = config.recipe, config.values()
-    warmup, gamma = recipe.warmup_epochs, values.get("gamma", 0.1)
+    recipe = config.recipe
+    warmup, gamma = recipe.warmup_epochs, recipe.gamma or 0.1
     whole = max(recipe.epochs - warmup, 1e-9)
-    step_size: Any = values.get("step_size") or whole / 3
+    step_size: Any = recipe.step_size or whole / 3
     last = max(0, math.ceil(whole / step_size - 1e-9) - 1)
     lines = script.SCHEDULES[recipe.lr_scheduler].format(
-        warmup=warmup, gamma=gamma, step_size=step_size, last_step=last, milestones=values.get("milestones", ())
+        warmup=warmup, gamma=gamma, step_size=step_size, last_step=last, milestones=recipe.milestones
     )
     return (script.WARMUP.format(warmup=warmup) if warmup else "") + lines

@@ -241,12 +241,13 @@ def main():
 {frozen}    loss_func = nn.CrossEntropyLoss({loss}).to(DEVICE)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = {optimizer}
-    val_loader = DataLoader(val_set, BATCH_SIZE, sampler=val, num_workers={workers})
+    own = {{"num_workers": {workers}, "generator": torch.Generator()}}  # dropout alone draws from the global one
+    val_loader = DataLoader(val_set, BATCH_SIZE, sampler=val, **own)
 
     for epoch in range(EPOCHS):
         train_set.epoch = epoch
         order = epoch_order(train, epoch)[:{samples}]
-        loader = DataLoader(train_set, BATCH_SIZE, sampler=order, drop_last={drop_last}, num_workers={workers})
+        loader = DataLoader(train_set, BATCH_SIZE, sampler=order, drop_last={drop_last}, **own)
         total = hits = count = 0
         model.train()
 {still}        for batch, (images, targets) in enumerate(loader):
