@@ -66,7 +66,7 @@ def test_augmented_photos_from_a_part_of_other_weights(run_cli: Cli, colour24: P
     images = ("--model", "squeezenet1_1", "--image-size", 32, "--augment", "light", "--threads", 1, "--epochs", 2)
     assert run_cli("--no-tui", colour24, *images, *start, *recipe, "--output-dir", run).code == 0
     source = repeated(run_cli, run)
-    assert "not name.startswith('classifier.1.')" in source
+    assert "not name.startswith(('classifier.1.',))" in source
     assert not (run / "ejected" / "start.pt").exists()
 
 

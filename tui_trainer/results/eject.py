@@ -151,12 +151,10 @@ def _same_shapes(file: Any, state: dict[str, torch.Tensor], names: tuple[str, ..
 
 def _load_lines(path: str, left_out: list[str]) -> str:
     """As the tutorial has it: read all, choose by name, load what was chosen."""
-    skip = "".join(f"        and not name.startswith({layer + '.'!r})\n" for layer in left_out)
+    skip = f" and not name.startswith({tuple(f'{layer}.' for layer in left_out)!r})" if left_out else ""
     return (
-        f'    saved = torch.load({path!r}, map_location="cpu", weights_only=True)\n'
-        "    own = model.state_dict()\n"
-        "    chosen = {\n        name: tensor\n        for name, tensor in saved.items()\n"
-        f"        if name in own and tensor.shape == own[name].shape\n{skip}    }}\n"
+        f'    saved, own = torch.load({path!r}, map_location="cpu", weights_only=True), model.state_dict()\n'
+        f"    chosen = {{name: tensor for name, tensor in saved.items() if name in own{skip}}}\n"
         "    model.load_state_dict(chosen, strict=False)\n"
     )
 

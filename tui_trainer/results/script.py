@@ -92,16 +92,13 @@ def change(image, random):
 
 DATASET = '''
 
-def decode(path, height=0, width=0):
-    """(H, W, C) uint8; a JPEG that is far larger than height x width is decoded at a half, quarter or eighth."""
-    data = np.fromfile(path, np.uint8)
-    flags = cv2.IMREAD_COLOR_RGB if CHANNELS == 3 else cv2.IMREAD_GRAYSCALE
+def decode(path, height=0, width=0, to_height=1, to_width=1):
+    """(H, W, C) uint8; a JPEG in which height x width has far more pixels than needed comes at a half or less."""
+    data, flags = np.fromfile(path, np.uint8), cv2.IMREAD_COLOR_RGB if CHANNELS == 3 else cv2.IMREAD_GRAYSCALE
+    if data[:2].tobytes() == b"\\xff\\xd8":
+        fits = (flag for n, flag in ((8, 64), (4, 32), (2, 16)) if height >= n * to_height and width >= n * to_width)
+        flags |= next(fits, 0)
     image = cv2.imdecode(data, flags)
-    if height and data[:2].tobytes() == b"\\xff\\xd8":
-        for scale, flag in ((8, 64), (4, 32), (2, 16)):
-            if image.shape[0] >= scale * height and image.shape[1] >= scale * width:
-                image = cv2.imdecode(data, flags | flag)
-                break
     return image.reshape(*image.shape[:2], CHANNELS)
 
 
@@ -140,7 +137,7 @@ RANDOM_ITEM = """\
         random = Random(SEED, self.epoch, index)
         height, width = decode(path).shape[:2]
         top, left, h, w, flip = random_box(height, width, random)
-        image = decode(path, SIZE * height / h, SIZE * width / w)
+        image = decode(path, h, w, SIZE, SIZE)
         down, right = image.shape[0] / height, image.shape[1] / width
         if (down, right) != (1, 1):  # the box in the smaller image
             top, left = round(top * down), round(left * right)
@@ -153,7 +150,7 @@ RANDOM_ITEM = """\
 
 SQUASH = '''def square(path, training):
     """(C, S, S) uint8; both sides are squashed to S."""
-    return resize(decode(path, SIZE, SIZE) if training else decode(path), SIZE, SIZE)
+    return resize(decode(path, *decode(path).shape[:2], SIZE, SIZE) if training else decode(path), SIZE, SIZE)
 
 '''
 
@@ -162,7 +159,7 @@ CROP = '''def square(path, training):
     height, width = decode(path).shape[:2]
     scale = SIZE / min(height, width)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    image = resize(decode(path, h, w) if training else decode(path), h, w)
+    image = resize(decode(path, height, width, h, w) if training else decode(path), h, w)
     top, left = (h - SIZE) // 2, (w - SIZE) // 2
     return image[:, top : top + SIZE, left : left + SIZE]
 
@@ -173,7 +170,7 @@ PAD = '''def square(path, training):
     height, width = decode(path).shape[:2]
     scale = SIZE / max(height, width)
     h, w = max(1, round(height * scale)), max(1, round(width * scale))
-    image = resize(decode(path, h, w) if training else decode(path), h, w)
+    image = resize(decode(path, height, width, h, w) if training else decode(path), h, w)
     top, left = abs(SIZE - h) // 2, abs(SIZE - w) // 2
     return functional.pad(image, (left, SIZE - w - left, top, SIZE - h - top))
 
@@ -230,8 +227,7 @@ def main():
     torch.set_num_threads({threads})
     with open(HERE / "split.csv", encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.DictReader(file))
-    number = {{name: i for i, name in enumerate(CLASSES)}}
-    samples = [(DATA / row["path"], number[row["target"]]) for row in rows]
+    samples = [(DATA / row["path"], CLASSES.index(row["target"])) for row in rows]
     train, val = ([i for i, row in enumerate(rows) if row["part"] == part] for part in ("train", "val"))
     train_set, val_set = Images(samples, training=True), Images(samples, training=False)
 
