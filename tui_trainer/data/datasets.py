@@ -61,14 +61,13 @@ class ImageDataset(Dataset[Sample]):
         training: bool = False,
         least: float = 0.5,
     ) -> None:
-        self._root = os.fsencode(index.root)
-        self._blob, self._offsets, self._targets = index.blob, index.offsets, index.targets
+        self._root, self._index = os.fsencode(index.root), index
         self._pictures = None if index.inputs is None or isinstance(index.inputs, Rows) else index.inputs
         self._shape = (spec.image_size, spec.image_size, spec.channels)
         self._pipeline = Pipeline(spec, augment, seed, scaled=training, least=least)
 
     def __len__(self) -> int:
-        return len(self._targets)
+        return len(self._index)
 
     @property
     def row_bytes(self) -> int:
@@ -78,7 +77,7 @@ class ImageDataset(Dataset[Sample]):
     def __getitem__(self, at: Address) -> Sample:
         """The sample at (epoch, index)."""
         batch = self.read([at])
-        name, target = self._name(at[1]), self._targets[at[1]]
+        name, target = self._index.name(at[1]), self._index.targets[at[1]]
         if batch.bad:
             return Sample(None, target, name, batch.bad[0][1])
         return Sample(batch.inputs[0], target, name, "")
@@ -94,19 +93,16 @@ class ImageDataset(Dataset[Sample]):
         pictures, good = self._pictures, list[int]()
         bad: list[tuple[bytes, str]] = []
         for epoch, index in addresses:
-            name = self._name(index)
+            name = self._index.name(index)
             try:
                 data = read_file(os.path.join(self._root, name)) if pictures is None else pictures.encoded(index)
                 self._pipeline.fill(data, rows[len(good)], epoch, index)
                 good.append(index)
             except BadImageError as error:
                 bad.append((name, str(error)))
-        wanted = self._targets[good]
+        wanted = self._index.targets[good]
         targets = torch.from_numpy(wanted if wanted.ndim == 2 else wanted.astype(np.int64))
         return RawBatch(inputs=rows[: len(good)], targets=targets, bad=bad)
-
-    def _name(self, index: int) -> bytes:
-        return self._blob[self._offsets[index] : self._offsets[index + 1]]
 
 
 def collate(samples: list[Sample] | RawBatch) -> RawBatch:

@@ -12,13 +12,14 @@ import io
 import mmap
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from tui_trainer.data.index_file import IndexFile, reopen
 from tui_trainer.errors import DataError
 from tui_trainer.text import display
 from tui_trainer.whole_file import replacing
@@ -26,6 +27,7 @@ from tui_trainer.whole_file import replacing
 TRAIN, VAL, TEST = 0, 1, 2
 PARTS = ("train", "val", "test")
 CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression", "multilabel")
+_MAPPED = ("blob", "offsets", "targets", "parts", "file")
 _TOGETHER = 1 << 14  # names that are hashed at a time: their letters stay in the cache of the processor
 
 Blob = bytes | mmap.mmap  # of a file that worker processes share
@@ -84,9 +86,22 @@ class Index:
     inputs: Rows | Pictures | None = None
     chosen: tuple[tuple[str, Any, str], ...] = ()  # settings that the data decides: name, value, why
     content: bytes = b""  # hash of the inputs, where they are not files
+    file: IndexFile | None = field(default=None, compare=False, repr=False)  # that the arrays are mapped from
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """To a worker process goes the name of the file that holds the arrays, if they are its own still."""
+        others = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _MAPPED}
+        file, arrays = self.file, self.arrays()
+        if file is not None and file.blob is self.blob and all(file.arrays.get(k) is v for k, v in arrays.items()):
+            return _mapped, (file.path, file.token, others)
+        return _whole, ({"blob": bytes(self.blob), **arrays, **others},)
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """What is as long as the dataset, beside the names."""
+        return {"offsets": self.offsets, "targets": self.targets, "parts": self.parts}
 
     @property
     def outputs(self) -> int:
@@ -128,6 +143,15 @@ class Index:
         digest.update("\0".join((*self.classes, *self.target_names)).encode("utf-8", "surrogatepass"))
         digest.update(self.content)
         return digest.hexdigest()
+
+
+def _mapped(path: Path, token: str, others: dict[str, Any]) -> Index:
+    file = reopen(path, token)
+    return _whole({"blob": file.blob, "file": file, **file.arrays, **others})
+
+
+def _whole(values: dict[str, Any]) -> Index:
+    return Index(**values)
 
 
 def split(index: Index, val_fraction: float, seed: int) -> tuple[Index, list[str]]:

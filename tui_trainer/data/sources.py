@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tui_trainer.data import folders, idx, manifest, tables
+from tui_trainer.data import folders, idx, manifest, scan_cache, tables
 from tui_trainer.data.index import CLASSIFICATION, Index
 from tui_trainer.data.table_file import ARRAYS, TEXT_TABLES, read_table
 from tui_trainer.data_config import DataConfig
@@ -37,7 +37,7 @@ def open_source(data: DataConfig, seed: int) -> Index:
         folders.require_folder(path)
         return manifest.scan_targets(path, data, seed)
     val_root = user_path(data.val_data) if data.val_data else None
-    index = folders.scan(path, val_root, data.val_fraction, seed)
+    index = scan_cache.scan(path, val_root, data.val_fraction, seed)
     if data.task not in (None, CLASSIFICATION):
         raise ConfigError(
             f"task = {data.task}: class folders hold one class an image; --targets FILE gives each image others."

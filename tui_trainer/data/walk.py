@@ -109,8 +109,14 @@ def images_below(folder: bytes, prefix: bytes, walk: Walk) -> Names:
 
 def _all_images(names: list[bytes]) -> bool:
     """Whether every name is that of an image; a folder with such a name is taken for a bad image."""
-    joined = _END.join((b"", *names, b"")).lower()
-    return b"\0." not in joined and sum(joined.count(ending + _END) for ending in EXTENSIONS) == len(names)
+    joined = _END.join((b"", *names, b""))
+    if b"\0." in joined:
+        return False
+    first = names[0][names[0].rfind(b".") :] if names else b""
+    if first in EXTENSIONS and joined.count(first + _END) == len(names):
+        return True
+    joined = joined.lower()
+    return sum(joined.count(ending + _END) for ending in EXTENSIONS) == len(names)
 
 
 def _sorted_out(folder: bytes) -> tuple[list[bytes], list[bytes]]:

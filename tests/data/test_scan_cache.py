@@ -1,0 +1,179 @@
+import multiprocessing
+import os
+import pickle
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tui_trainer.data import folders, scan_cache
+from tui_trainer.data.index import Index
+from tui_trainer.data.scan_cache import cache_folder, scan
+from tui_trainer.errors import DataError
+
+LONG_AGO = time.time() - 3600
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(scan_cache, "SMALLEST", 1)
+    monkeypatch.setattr(scan_cache, "cache_folder", lambda: tmp_path / "cache")
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two classes; the clock of the scan runs ahead, so that the folders are old."""
+    folder = tmp_path / "data"
+    for name in ("ant", "bee"):
+        (folder / name / "more").mkdir(parents=True)
+        for i in range(10):
+            (folder / name / f"{i}.png").touch()
+    now = time.time_ns
+    monkeypatch.setattr(scan_cache.time, "time_ns", lambda: now() + 10 * scan_cache.RACY)
+    return folder
+
+
+@pytest.fixture
+def listings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each scan that lists folders."""
+    counted: list[int] = []
+    real = folders.scan
+
+    def counting(*args: object) -> Index:
+        counted.append(1)
+        return real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(folders, "scan", counting)
+    return counted
+
+
+def looked(root: Path, fraction: float = 0.2, seed: int = 0) -> Index:
+    return scan(root, None, fraction, seed)
+
+
+def test_a_second_scan_lists_nothing_and_gives_the_same(root: Path, listings: list[int]) -> None:
+    first, second = looked(root), looked(root)
+    plain = folders.scan(root, None, 0.2, 0)
+    assert len(listings) == 2
+    for index in (first, second):
+        assert index.fingerprint() == plain.fingerprint()
+        assert [index.name(i) for i in range(20)] == [plain.name(i) for i in range(20)]
+        assert (index.classes, index.warnings, index.root) == (plain.classes, plain.warnings, plain.root)
+
+
+@pytest.mark.parametrize(
+    "change", ["new image", "gone image", "renamed image", "new class", "deep image", "gone class"]
+)
+def test_a_changed_folder_is_noticed(root: Path, listings: list[int], change: str) -> None:
+    before = looked(root)
+    time.sleep(0.02)  # a tick of the file system's clock
+    if change == "new image":
+        (root / "ant" / "new.png").touch()
+    elif change == "gone image":
+        (root / "ant" / "3.png").unlink()
+    elif change == "renamed image":
+        (root / "ant" / "3.png").rename(root / "ant" / "x.png")
+    elif change == "new class":
+        (root / "cow").mkdir()
+        (root / "cow" / "1.png").touch()
+        (root / "cow" / "2.png").touch()
+    elif change == "deep image":
+        (root / "ant" / "more" / "x.png").touch()
+    else:
+        (root / "ant").rename(root / "wasp")
+    after = looked(root)
+    assert after.fingerprint() != before.fingerprint()
+    assert after.fingerprint() == folders.scan(root, None, 0.2, 0).fingerprint()
+
+
+def test_another_split_is_another_entry(root: Path) -> None:
+    assert looked(root).fingerprint() != looked(root, seed=7).fingerprint()
+    assert len(looked(root, 0.5).part(1)) == 10
+
+
+def test_a_folder_that_changed_just_now_is_not_trusted(tmp_path: Path, listings: list[int]) -> None:
+    for name in ("ant/1.png", "ant/2.png", "bee/1.png", "bee/2.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    looked(tmp_path)
+    looked(tmp_path)
+    assert len(listings) == 2
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "empty", "text"])
+def test_a_damaged_entry_is_made_again(root: Path, listings: list[int], damage: str) -> None:
+    whole = looked(root).fingerprint()
+    (entry,) = scan_cache.cache_folder().glob("*.index")
+    data = bytearray(entry.read_bytes())
+    data[len(data) // 2] ^= 1
+    entry.write_bytes(
+        {"cut": data[: len(data) // 2], "flip": data, "empty": b"", "text": b"no index at all" * 9}[damage]
+    )
+    assert looked(root).fingerprint() == whole
+    assert len(listings) == 2
+    looked(root)
+    assert len(listings) == 2
+
+
+def test_a_cache_that_cannot_be_written_costs_time_only(root: Path) -> None:
+    scan_cache.cache_folder().write_text("a file in its place")
+    assert len(looked(root)) == len(looked(root)) == 20
+
+
+def test_what_was_not_used_for_long_goes(root: Path) -> None:
+    looked(root)
+    (entry,) = scan_cache.cache_folder().glob("*.index")
+    os.utime(entry, (0, 0))
+    looked(root, seed=1)
+    assert entry not in set(scan_cache.cache_folder().iterdir())
+
+
+def test_an_index_travels_by_the_name_of_its_file(root: Path) -> None:
+    index = looked(root)
+    sent = pickle.dumps(index)
+    assert b"3.png" not in sent
+    there = pickle.loads(sent)
+    assert there.fingerprint() == index.fingerprint()
+    scan_cache.cache_folder().rename(root.parent / "elsewhere")
+    with pytest.raises(DataError, match="removed"):
+        pickle.loads(sent)
+    assert there.name(3) == index.name(3)
+
+
+def test_a_changed_index_travels_whole(root: Path) -> None:
+    from dataclasses import replace
+
+    index = replace(looked(root), parts=np.ones(20, np.uint8))
+    assert pickle.loads(pickle.dumps(index)).fingerprint() == index.fingerprint()
+
+
+def _scan_often(root: Path, cache: Path, results: "multiprocessing.Queue[str]") -> None:
+    scan_cache.SMALLEST, scan_cache.RACY = 1, 0
+    scan_cache.cache_folder = lambda: cache
+    for _ in range(20):
+        results.put(scan(root, None, 0.2, 0).fingerprint())
+        for entry in cache.glob("*.index"):
+            entry.unlink(missing_ok=True)
+
+
+def test_processes_that_write_one_entry_do_not_disturb_each_other(root: Path, tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    results = context.Queue()
+    workers = [context.Process(target=_scan_often, args=(root, tmp_path / "cache", results)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    got = [results.get(timeout=60) for _ in range(40)]
+    for worker in workers:
+        worker.join(60)
+    assert set(got) == {folders.scan(root, None, 0.2, 0).fingerprint()}
+    assert not list((tmp_path / "cache").glob(".*.tmp"))
+
+
+def test_the_entries_lie_in_the_cache_folder_of_the_user() -> None:
+    assert cache_folder().parts[-2:] == ("tui-trainer", "index")
+
+
+def test_a_folder_without_classes_is_refused_as_ever(tmp_path: Path) -> None:
+    with pytest.raises(DataError):
+        looked(tmp_path)
