@@ -12,7 +12,7 @@ from torch import nn
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
-from tui_trainer.data.index import Index, Rows
+from tui_trainer.data.index import Index, Own, Rows
 from tui_trainer.engine.precision import amp_dtype
 from tui_trainer.engine.schedule import gamma_of
 from tui_trainer.errors import ConfigError
@@ -72,11 +72,16 @@ def choose_inputs(choices: Choices, index: Index) -> bool:
     Raises:
         ConfigError: the model cannot take such inputs, or does not exist.
     """
-    rows = isinstance(index.inputs, Rows)
     if choices.config.model.model == AUTO:
-        reason, name = ("rows of numbers", catalog.MLP_NAME) if rows else ("images", catalog.LENET)
+        images = not isinstance(index.inputs, Rows | Own) or (
+            isinstance(index.inputs, Own) and batches.is_square(index.inputs.shape)
+        )
+        reason, name = ("images", catalog.LENET) if images else ("rows of numbers", catalog.MLP_NAME)
         choices.choose(reason, model=name)
-    if not rows:
+    loader = choices.config.loader
+    if loader.shuffle and (loader.sampler != "default" or loader.batch_sampler):
+        choices.choose("the sampler gives the order", shuffle=False)
+    if not isinstance(index.inputs, Rows | Own):
         _choose_size(choices, index)
     return catalog.check_takes(choices.config.model.model, **model_arguments(choices.config, index))
 
@@ -101,6 +106,7 @@ def model_arguments(config: Config, index: Index) -> dict[str, Any]:
         "args": config.model.model_args,
         "trusted": config.run.trust_code,
         "hidden_sizes": config.model.hidden_sizes,
+        "shape": index.inputs.shape if isinstance(index.inputs, Own) else (),
     }
 
 

@@ -18,17 +18,24 @@ from tui_trainer.auto import (
 )
 from tui_trainer.config import Config
 from tui_trainer.data import batches
-from tui_trainer.data.batches import Data, worker_context
+from tui_trainer.data.batches import Data
 from tui_trainer.data.index import TRAIN
+from tui_trainer.data.loader import worker_context
 from tui_trainer.engine.job import Batch, Job
+from tui_trainer.engine.metrics import build_measure
 from tui_trainer.engine.step import train_step
 from tui_trainer.loader_facts import (
     Facts,
 )
 from tui_trainer.models import catalog
 from tui_trainer.recipe import in_memory_format, parts_of
+from tui_trainer.settings import Value
 
 Step = Callable[[Batch], Tensor]  # a training step on a batch; its loss ()
+
+WITHOUT_WORKERS: dict[str, Value] = {
+    "prefetch_factor": None, "timeout": 0.0, "worker_init_fn": "", "multiprocessing_context": "auto",
+}  # fmt: skip
 
 
 class Bench:
@@ -61,12 +68,12 @@ class Bench:
 
     def with_workers(self, count: int) -> Config:
         """The configuration with so many workers; what only workers can do is left out for none."""
-        return self.config.replace(num_workers=count, **({} if count else {"prefetch_factor": None, "timeout": 0.0}))
+        return self.config.replace(num_workers=count, **({} if count else WITHOUT_WORKERS))
 
     def data(self, workers: int) -> Data:
         """Loaders with so many workers; the first call measures mean and standard deviation."""
         config = self.with_workers(workers)
-        context = worker_context(config.loader)
+        context = worker_context(config)
         made = batches.build_batches(config, self.index, self._spec, needs_two=self._needs_two, context=context)
         choose_rest(self._choices, made)
         return made
@@ -90,6 +97,7 @@ class Bench:
             classes=self.index.classes,
             device=self._device,
             task=self.index.task,
+            measure=build_measure(self.index.task, len(self.index.classes), data.target_std),
         )
 
     def training_step(self, data: Data) -> Step:

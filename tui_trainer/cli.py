@@ -104,8 +104,12 @@ def _ask_about_code(resolved: Resolved, *, interactive: bool) -> None:
     Raises:
         ConfigError: the answer was no.
     """
-    config = resolved.config
-    for spec in (config.model.model, config.data.data):
+    from tui_trainer.data.sources import is_own
+
+    config, loader = resolved.config, resolved.config.loader
+    hooks = (loader.sampler, loader.batch_sampler, loader.collate_fn, loader.worker_init_fn)
+    data = [spec for spec in (config.data.data, config.data.val_data) if is_own(spec)]
+    for spec in (config.model.model, config.recipe.loss, *data, *hooks):
         if not (interactive and user_code.names_code(spec)) or config.run.trust_code or user_code.has_consent(spec):
             continue
         print(f"{display(spec)} is Python from outside the current folder.", file=sys.stderr)

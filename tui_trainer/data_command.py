@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     assert isinstance(seed, int)
     data = DataConfig(data=asked.folder, **values)  # type: ignore[arg-type]
     try:
-        index = open_source(data, seed)
+        index = open_source(data, seed, trusted=asked.trust_code)
     except OSError as error:
         raise DataError(f"Cannot read {display(error.filename or asked.folder)}: {error.strerror}.") from None
     try:
@@ -76,6 +76,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
             help=setting.help.replace("%", "%%"),
         )
     parser.add_argument("--all", action="store_true", help="Decode every image, not only a sample.")
+    parser.add_argument("--trust-code", action="store_true", help="Run the dataset's Python from anywhere.")
     parser.add_argument("--json", action="store_true", help="One JSON object on stdout.")
     return parser.parse_args(list(argv))
 

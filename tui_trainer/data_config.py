@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from tui_trainer.errors import ConfigError
 from tui_trainer.settings import setting
+from tui_trainer.text import display
+
+BATCH_SIZE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +91,7 @@ class DataConfig:
 class LoaderConfig:
     """The options of torch.utils.data.DataLoader, with the meaning they have there."""
 
-    batch_size: int = setting(32, "Images a step.", ge=1, le=1_000_000, short="b")
+    batch_size: int = setting(BATCH_SIZE, "Images a step.", ge=1, le=1_000_000, short="b")
     shuffle: bool = setting(True, "A new order of the training images each epoch.")
     num_workers: int = setting(
         0,
@@ -103,6 +106,18 @@ class LoaderConfig:
         "What a worker is: a thread, or a process; auto: threads, processes for your own datasets.",
         choices=("auto", "thread", "process"),
     )
+    sampler: str = setting(
+        "default",
+        "Which training samples: all, weighted (classes equally often), or your own, path/to/file.py:Name.",
+        metavar="NAME",
+    )
+    batch_sampler: str = setting("", "Your own batches of sample numbers, path/to/file.py:Name.", metavar="NAME")
+    collate_fn: str = setting("", "Your own function from samples to a batch.", metavar="NAME")
+    worker_init_fn: str = setting("", "Your own function that each worker process calls first.", metavar="NAME")
+    multiprocessing_context: str = setting(
+        "auto", "How worker processes start; auto: forkserver.", choices=("auto", "forkserver", "spawn", "fork")
+    )
+    steps_per_epoch: int | None = setting(None, "Batches of a stream that make an epoch.", unit="batches", ge=1)
     pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
     drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")
     timeout: float = setting(0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0)
@@ -114,6 +129,35 @@ class LoaderConfig:
             raise ConfigError("prefetch_factor needs workers that read ahead: set num_workers to 1 or more.")
         if self.timeout and self.num_workers == 0:
             raise ConfigError("timeout is the wait for a worker: set num_workers to 1 or more.")
+        self._check_order()
+        self._check_processes()
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The settings that name code which runs in worker processes."""
+        return tuple(name for name in ("batch_sampler", "collate_fn", "worker_init_fn") if getattr(self, name))
+
+    def _check_order(self) -> None:
+        for name in ("sampler", "batch_sampler", "collate_fn", "worker_init_fn"):
+            given = getattr(self, name)
+            if given and ":" not in given and not (name == "sampler" and given in ("default", "weighted")):
+                more = "default, weighted or " if name == "sampler" else ""
+                raise ConfigError(
+                    f"{name} = {display(given, 60)}: give {more}path/to/file.py:Name or package.module:name."
+                )
+        if self.batch_sampler and self.sampler != "default":
+            raise ConfigError("batch_sampler makes the batches itself: leave sampler at default.")
+        if self.batch_sampler and (self.batch_size != BATCH_SIZE or self.drop_last):
+            raise ConfigError("batch_sampler makes the batches itself: leave out batch_size and drop_last.")
+
+    def _check_processes(self) -> None:
+        asked = [name for name in ("worker_init_fn",) if getattr(self, name)]
+        asked += ["multiprocessing_context"] * (self.multiprocessing_context != "auto")
+        if asked and self.num_workers == 0:
+            raise ConfigError(f"{asked[0]} is of worker processes: set num_workers to 1 or more.")
+        asked += self.hooks
+        if asked and self.num_workers and self.worker_type == "thread":
+            raise ConfigError(f"{asked[0]} needs worker processes: leave worker_type at auto, or use process.")
 
 
 HOW_SHOWN = ("image_size", "channels", "resize", "augment", "crop_scale", "normalize", "mean", "std", "max_bad")

@@ -28,8 +28,9 @@ from tui_trainer.auto import (
 from tui_trainer.branching import Branch
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches, sources
-from tui_trainer.data.batches import Data, worker_context
+from tui_trainer.data.batches import Data
 from tui_trainer.data.index import write_split
+from tui_trainer.data.loader import worker_context
 from tui_trainer.description import describe
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Commands, Job
@@ -135,7 +136,7 @@ def _prepare(
     made: Callable[[RunFolder], None],
 ) -> Run:
     device = device_of(config.recipe.device)
-    context = worker_context(config.loader)
+    context = worker_context(config)
     set_up_torch(config)
     choices = Choices(config)
     tell("scanning the dataset")
@@ -205,6 +206,8 @@ def repeatable(config: Config) -> Config:
     absolute = {name: str(user_path(path)) if path else "" for name, path in paths.items()}
     absolute |= {"data": sources.absolute(data.data), "val_data": sources.absolute(data.val_data)}
     code = {"model": user_code.absolute(config.model.model), "loss": user_code.absolute(config.recipe.loss)}
+    hooks = ("sampler", "batch_sampler", "collate_fn", "worker_init_fn")
+    code |= {name: user_code.absolute(getattr(config.loader, name)) for name in hooks}
     return config.replace(**absolute, **code, output_dir="", name="", resume="", trust_code=False)
 
 

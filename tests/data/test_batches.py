@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from tui_trainer.config import Config
-from tui_trainer.data import batches
-from tui_trainer.data.batches import Data, build_batches, look_at_channels, scan, worker_context
+from tui_trainer.data.batches import Data, build_batches, look_at_channels, scan
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, VAL
+from tui_trainer.data.loader import EpochLoader, loader_options, worker_context
 from tui_trainer.errors import ConfigError, DataError
 
 from ..conftest import copy_digits
@@ -20,12 +20,12 @@ from ..conftest import copy_digits
 
 def built(folder: Path, *, channels: int = 3, needs_two: bool = False, **values: Any) -> Data:
     config = Config().replace(data=str(folder), **{"batch_size": 5, "val_fraction": 0.25, **values})
-    context = worker_context(config.loader)
+    context = worker_context(config)
     spec = Spec(image_size=16, channels=channels, resize=config.data.resize)
     return build_batches(config, scan(config), spec, needs_two=needs_two, context=context)
 
 
-def read(loader: batches.EpochLoader, epoch: int = 0, start: int = 0) -> list[tuple[int, list[int], torch.Tensor]]:
+def read(loader: EpochLoader, epoch: int = 0, start: int = 0) -> list[tuple[int, list[int], torch.Tensor]]:
     return [(batch.number, batch.targets.tolist(), batch.inputs) for batch in loader.epoch(epoch, start)]
 
 
@@ -231,10 +231,8 @@ def test_a_link_to_the_dataset_reaches_validation_images_elsewhere(tmp_path: Pat
 
 def test_the_options_of_the_loader_reach_torch() -> None:
     config = Config().replace(num_workers=2, timeout=9.0, prefetch_factor=3, drop_last=True, persistent_workers=False)
-    options = batches.loader_options(config.loader, None)
+    options = loader_options(config.loader, None)
     wanted = {"batch_size": 32, "num_workers": 2, "timeout": 9.0, "prefetch_factor": 3, "drop_last": True}
     assert {name: options[name] for name in wanted} == wanted
     assert options["persistent_workers"] is False
-    assert (
-        batches.loader_options(Config().loader, None)["persistent_workers"] is False
-    )  # torch refuses it without workers
+    assert loader_options(Config().loader, None)["persistent_workers"] is False  # torch refuses it without workers

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tui_trainer.data import torchvision_sets
+from tui_trainer.data.arguments import arguments
 from tui_trainer.data.idx import read_idx
 from tui_trainer.data.index import TRAIN, VAL, Index
 from tui_trainer.data.sources import open_source
@@ -143,6 +143,6 @@ def test_a_dataset_that_is_not_there_says_what_to_put_where(monkeypatch: pytest.
 
 def test_arguments_are_read_as_toml() -> None:
     given = ("a=1", "b=true", "c=letters", 'd="x"', "e=[1, 2]")
-    assert torchvision_sets.arguments(given) == {"a": 1, "b": True, "c": "letters", "d": "x", "e": [1, 2]}
+    assert arguments(given) == {"a": 1, "b": True, "c": "letters", "d": "x", "e": [1, 2]}
     with pytest.raises(ConfigError, match="write NAME=VALUE"):
-        torchvision_sets.arguments(("1a=2",))
+        arguments(("1a=2",))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,12 +19,13 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from tui_trainer.data.decode import BadImageError, read_file
-from tui_trainer.data.index import Index, Rows
+from tui_trainer.data.index import Index
 from tui_trainer.data.pipeline import Pipeline, Spec
 from tui_trainer.data.transforms import address
 
 __all__ = ["Address", "EpochOrder", "ImageDataset", "RawBatch", "Sample", "Spec", "collate"]
 
+AGAIN = 1 << 32  # so that a sample that comes again in an epoch gets other random changes
 Address = tuple[int, int]  # (epoch, index of the sample)
 
 
@@ -62,7 +63,7 @@ class ImageDataset(Dataset[Sample]):
         least: float = 0.5,
     ) -> None:
         self._root, self._index = os.fsencode(index.root), index
-        self._pictures = None if index.inputs is None or isinstance(index.inputs, Rows) else index.inputs
+        self._pictures = index.pictures
         self._shape = (spec.image_size, spec.image_size, spec.channels)
         self._pipeline = Pipeline(spec, augment, seed, scaled=training, least=least)
 
@@ -122,20 +123,32 @@ class EpochOrder(Sampler[Address]):
     """The samples of one epoch as (epoch, index), shuffled by (seed, epoch).
 
     `epoch` and `start` are set before each iteration; `start` samples are passed over without
-    being read. `length` may be less than all to leave out the end of the order.
+    being read. `length` may be less than all to leave out the end of the order. `draw` gives the places of
+    an epoch instead of the shuffle; a sample that comes again in it has another address.
     """
 
-    def __init__(self, members: Tensor, *, shuffle: bool, seed: int, length: int) -> None:
-        self._members, self._shuffle, self._seed = members, shuffle, seed
+    def __init__(
+        self, members: Tensor, *, shuffle: bool, seed: int, length: int, draw: Callable[[int], Tensor] | None = None
+    ) -> None:
+        self._members, self._shuffle, self._seed, self._draw = members, shuffle, seed, draw
         self.length, self.epoch, self.start = length, 0, 0
 
     def __len__(self) -> int:
         return self.length - self.start
 
     def __iter__(self) -> Iterator[Address]:
-        members = self._members
-        if self._shuffle:
+        members, repeats = self._members, self._draw is not None
+        if self._draw is not None:
+            members = members[self._draw(self.epoch)]
+        elif self._shuffle:
             generator = torch.Generator().manual_seed(address(self._seed, self.epoch, -1))
             members = members[torch.randperm(len(members), generator=generator)]
-        for index in members[self.start : self.length].tolist():
-            yield self.epoch, index
+        if not repeats:
+            for index in members[self.start : self.length].tolist():
+                yield self.epoch, index
+            return
+        times: dict[int, int] = {}
+        for number, index in enumerate(members[: self.length].tolist()):
+            if number >= self.start:
+                yield self.epoch + times.get(index, 0) * AGAIN, index
+            times[index] = times.get(index, 0) + 1

@@ -116,8 +116,8 @@ def examine(
 def _of_pictures(seen: _Seen, index: Index) -> Report:
     """Of images that are no files, and can all be read."""
     seen.looked_at = seen.compared = seen.decoded = len(index)
-    if index.inputs is not None and not isinstance(index.inputs, Rows) and index.inputs.size is not None:
-        seen.pixels = np.array([index.inputs.size], np.int32)
+    if index.pictures is not None and index.pictures.size is not None:
+        seen.pixels = np.array([index.pictures.size], np.int32)
         seen.measured = 1
     return seen.report("")
 

@@ -56,6 +56,18 @@ class Rows:
     facts: tuple[ColumnFacts, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Own:
+    """Inputs of `shape` that the user's own datasets yield: of training, and of validation if there is one.
+
+    `streams`: they have no length and no items by number.
+    """
+
+    datasets: tuple[Any, ...]
+    shape: tuple[int, ...]
+    streams: bool = False
+
+
 class Pictures(Protocol):
     """Images that are no files; `size`: width and height, if all have the same."""
 
@@ -83,7 +95,7 @@ class Index:
     task_reason: str = "class folders"
     unit: str = "images"  # what a sample is called
     target_names: tuple[str, ...] = ()  # of the K numbers to predict
-    inputs: Rows | Pictures | None = None
+    inputs: Rows | Pictures | Own | None = None
     chosen: tuple[tuple[str, Any, str], ...] = ()  # settings that the data decides: name, value, why
     content: bytes = b""  # hash of the inputs, where they are not files
     file: IndexFile | None = field(default=None, compare=False, repr=False)  # that the arrays are mapped from
@@ -102,6 +114,11 @@ class Index:
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is as long as the dataset, beside the names."""
         return {"offsets": self.offsets, "targets": self.targets, "parts": self.parts}
+
+    @property
+    def pictures(self) -> Pictures | None:
+        """Images that are no files, if these samples are such."""
+        return None if self.inputs is None or isinstance(self.inputs, Rows | Own) else self.inputs
 
     @property
     def outputs(self) -> int:

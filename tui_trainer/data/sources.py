@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tui_trainer import user_code
 from tui_trainer.data import folders, idx, manifest, scan_cache, tables
 from tui_trainer.data.index import CLASSIFICATION, Index
 from tui_trainer.data.table_file import ARRAYS, TEXT_TABLES, read_table
@@ -17,8 +18,8 @@ from tui_trainer.text import display, user_path
 TORCHVISION = "torchvision:"
 
 
-def open_source(data: DataConfig, seed: int) -> Index:
-    """The samples that the settings name, split into parts.
+def open_source(data: DataConfig, seed: int, *, trusted: bool = False) -> Index:
+    """The samples that the settings name, split into parts; `trusted`: the user's own code may run.
 
     Raises:
         DataError: there is nothing to train on, or it cannot be read.
@@ -28,6 +29,10 @@ def open_source(data: DataConfig, seed: int) -> Index:
         from tui_trainer.data import torchvision_sets  # imports torch
 
         return torchvision_sets.scan(data, seed)
+    if is_own(data.data):
+        from tui_trainer.data import own  # imports torch
+
+        return own.scan(data, seed, trusted=trusted)
     path = user_path(data.data)
     if is_table(path):
         return _open_table(path, data, seed)
@@ -60,8 +65,18 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in (*TEXT_TABLES, *ARRAYS) and not path.is_dir()
 
 
+def is_own(source: str) -> bool:
+    """Whether `source` names a dataset in Python: `path/to/file.py:Name` or `package.module:name`."""
+    place, colon, name = source.rpartition(":")
+    dotted = place.endswith(".py") or all(part.isidentifier() for part in place.split("."))
+    known = source.startswith(TORCHVISION) or user_path(source).exists()
+    return bool(colon and place and dotted and not known and all(part.isidentifier() for part in name.split(".")))
+
+
 def absolute(source: str) -> str:
     """The same from any folder."""
+    if is_own(source):
+        return user_code.absolute(source)
     return source if not source or source.startswith(TORCHVISION) else str(user_path(source))
 
 
@@ -73,7 +88,7 @@ def require(data: DataConfig) -> None:
     """
     for given in (data.data, data.val_data, data.targets):
         path = user_path(given)
-        if not given or given.startswith(TORCHVISION):
+        if not given or given.startswith(TORCHVISION) or is_own(given):
             continue
         if not is_table(path) and not idx.IMAGES.search(path.name):
             folders.require_folder(path)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.data.datasets import ImageDataset, Spec
-from tui_trainer.data.index import REGRESSION, TRAIN, Index, Rows
+from tui_trainer.data.index import REGRESSION, TRAIN, Index, Own, Rows
 from tui_trainer.data.transforms import statistics
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
@@ -25,6 +25,10 @@ def input_statistics(data: DataConfig, index: Index, spec: Spec) -> tuple[tuple[
         ConfigError: those given do not fit the inputs.
         DataError: no image can be read.
     """
+    if isinstance(index.inputs, Own):
+        if data.mean or data.normalize not in (None, "none") or data.augment != "none":
+            raise ConfigError("Your own dataset prepares its inputs: leave out mean, std, normalize and augment.")
+        return (), (), "what your own dataset gives"
     if isinstance(index.inputs, Rows):
         return _row_statistics(data, index, index.inputs)
     if data.mean:
@@ -65,6 +69,8 @@ def target_statistics(index: Index) -> tuple[tuple[float, ...], tuple[float, ...
     """Mean and standard deviation of each number to predict, over the training part; empty if there are none."""
     if index.task != REGRESSION:
         return (), ()
+    if not len(index):  # a stream, which is not read for it
+        return (0.0,) * len(index.target_names), (1.0,) * len(index.target_names)
     return moments(index.targets[index.part(TRAIN)])
 
 

@@ -25,6 +25,8 @@ def bars_of(index: Index) -> Bars:
 
 def targets_in_words(index: Index) -> str:
     """What is predicted, in a few words."""
+    if not len(index):
+        return f"{', '.join(index.target_names)} of a stream"
     if index.task == CLASSIFICATION:
         return f"one of {len(index.classes):,} classes"
     if index.task != REGRESSION:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.config import did_you_mean
+from tui_trainer.data.arguments import arguments
 from tui_trainer.data.idx import index_of_pictures
 from tui_trainer.data.index import TRAIN, VAL, Index
 from tui_trainer.data.pictures import ArrayPictures, OtherPictures
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display, user_path
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 PREFIX = "torchvision:"
 SPLITS = (("train", "val"), ("train", "valid"), ("train", "test"), ("trainval", "test"))
@@ -89,24 +84,6 @@ def _files(make: Any, name: str) -> str:
     if isinstance(resources, list):
         return f"{', '.join(file for file, _ in resources)} into {name}/raw"
     return str(getattr(make, "filename", f"the files of torchvision.datasets.{name}"))
-
-
-def arguments(texts: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE as keyword arguments; a value is what TOML reads it as, else text.
-
-    Raises:
-        ConfigError: one has no name.
-    """
-    found: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.strip().isidentifier():
-            raise ConfigError(f"data_args = {display(text, 60)}: write NAME=VALUE, as in size=64.")
-        try:
-            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[name.strip()] = value.strip()
-    return found
 
 
 def _labels(part: Any, name: str) -> npt.NDArray[np.int64]:

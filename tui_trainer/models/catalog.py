@@ -66,10 +66,11 @@ def build(
     args: Sequence[str] = (),
     trusted: bool = False,
     hidden_sizes: Sequence[int] = HIDDEN_SIZES,
+    shape: tuple[int, ...] = (),
 ) -> nn.Module:
     """The model with random weights, an output for each class and an input for each channel.
 
-    `image_size` 0: the input is a row of `channels` numbers, and no image. `hidden_sizes` are those of mlp.
+    `image_size` 0: the input is a row of `channels` numbers, or of `shape`. `hidden_sizes` are those of mlp.
 
     Raises:
         ConfigError: there is no model of this name, or it does not take `args`.
@@ -82,7 +83,7 @@ def build(
     if name in (LENET, MLP_NAME) and args:
         raise ConfigError(f"{name} takes no model_args: leave them out.")
     if name == MLP_NAME:
-        return MLP(math.prod(shape_of(channels, image_size)), num_classes, hidden_sizes)
+        return MLP(math.prod(shape or shape_of(channels, image_size)), num_classes, hidden_sizes)
     if not image_size:
         raise ConfigError(f"{display(name)} takes images, and this data is rows of numbers: use --model mlp.")
     if name == LENET:
@@ -201,7 +202,7 @@ def _refusal(name: str, image_size: int, *, batch: int, num_classes: int, channe
         model = skeleton(name, num_classes=num_classes, channels=channels, image_size=image_size, **asked).train()
         memory = any(not tensor.is_meta for tensor in model.parameters())
         with torch.no_grad(), contextlib.nullcontext() if memory else without_memory(name):
-            outputs = model(torch.empty(batch, *shape_of(channels, image_size)))
+            outputs = model(torch.empty(batch, *(asked.get("shape") or shape_of(channels, image_size))))
     except ConfigError:
         raise
     except (RuntimeError, ValueError, AssertionError, ZeroDivisionError) as error:

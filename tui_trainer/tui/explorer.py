@@ -34,6 +34,7 @@ class Place:
 
     data: DataConfig
     seed: int
+    trusted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +89,7 @@ class Look:
         from tui_trainer.data import sources
         from tui_trainer.data.examine import examine
 
-        index = sources.open_source(self._place.data, self._place.seed)
+        index = sources.open_source(self._place.data, self._place.seed, trusted=self._place.trusted)
         with closing(examine(index)) as reports:
             for report in reports:
                 if stopped.is_set():
@@ -127,12 +128,15 @@ class Draw:
 
         from tui_trainer.data import batches
         from tui_trainer.data.datasets import ImageDataset, Spec
-        from tui_trainer.data.index import Rows
+        from tui_trainer.data.index import Own, Rows
         from tui_trainer.models import catalog
 
         index, view = self._index, self._view
         if isinstance(index.inputs, Rows):
             self.caption = f"The model sees rows of {len(index.inputs.names)} numbers, standardised."
+            return
+        if isinstance(index.inputs, Own):
+            self.caption = f"The model sees what your dataset gives, of shape {'x'.join(map(str, index.inputs.shape))}."
             return
         channels = view.channels or batches.look_at_channels(index)
         model = catalog.LENET if view.model == "auto" else view.model

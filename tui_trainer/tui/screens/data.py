@@ -128,7 +128,7 @@ class DataScreen(Screen[None]):
     def _place_now(self) -> Place:
         values = self._draft.values
         which = {name: values[name] for name in WHICH_SAMPLES}
-        return Place(data=DataConfig(**which), seed=int(values["seed"]))  # type: ignore[arg-type]
+        return Place(data=DataConfig(**which), seed=int(values["seed"]), trusted=bool(values["trust_code"]))  # type: ignore[arg-type]
 
     def _view_now(self) -> View:
         values = self._draft.values

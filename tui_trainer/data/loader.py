@@ -1,0 +1,237 @@
+"""Batches through torch's DataLoader or through threads, addressable by epoch and batch."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from tui_trainer.config import Config
+from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
+from tui_trainer.data.order import EpochBatches
+from tui_trainer.data.own_items import OwnStream
+from tui_trainer.data.sources import is_own
+from tui_trainer.data.threads import ThreadLoader
+from tui_trainer.data.transforms import address
+from tui_trainer.data_config import LoaderConfig
+from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.text import display
+
+if TYPE_CHECKING:
+    from multiprocessing.context import BaseContext
+
+MIN_SEEN = 20  # images read before the share of bad ones can stop a run
+THREAD_OPTIONS = (
+    "batch_size", "drop_last", "num_workers", "prefetch_factor", "timeout", "persistent_workers", "pin_memory",
+)  # fmt: skip
+PRELOADED = ["tui_trainer.data.datasets"]
+ALONE = {
+    "num_workers": 0,
+    "prefetch_factor": None,
+    "persistent_workers": False,
+    "timeout": 0.0,
+    "worker_init_fn": None,
+    "multiprocessing_context": None,
+}
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch for the loop: inputs, of images (N, S, S, C) uint8; targets (N,) int64 or (N, K); `number` from 1."""
+
+    inputs: Tensor
+    targets: Tensor
+    number: int
+    warnings: tuple[str, ...]
+
+
+@dataclass
+class BadFiles:
+    """The files that could not be read so far, each told once; too many end the run."""
+
+    max_bad: float
+    total: int
+    names: set[bytes] = field(default_factory=set)
+
+    def tell(self, bad: list[tuple[bytes, str]]) -> tuple[str, ...]:
+        """A sentence for each new one.
+
+        Raises:
+            DataError: more than the allowed part of all images is bad.
+        """
+        new = [(name, reason) for name, reason in bad if name not in self.names]
+        self.names.update(name for name, _ in new)
+        if new and len(self.names) > self.max_bad * max(self.total, MIN_SEEN):
+            raise DataError(
+                f"{len(self.names)} of {self.total} images cannot be read, the last {display(new[-1][0])} "
+                f"({new[-1][1]}): more than --max-bad {self.max_bad:g} allows."
+            )
+        return tuple(f"{display(name)} is left out: {reason}." for name, reason in new)
+
+
+class EpochLoader:
+    """Batches of one part of the data, addressable by epoch and batch."""
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        order: EpochOrder | EpochBatches,
+        options: dict[str, Any],
+        bad_files: BadFiles,
+        least: int = 1,
+    ) -> None:
+        self._own = isinstance(order, EpochBatches)
+        if isinstance(order, EpochBatches):
+            self.samples, self.batches = order.samples, order.length
+            self.batch_size: int = -(-order.samples // order.length)
+        else:
+            self.batch_size = options["batch_size"]
+            self.samples = order.length
+            last = 0 if options["drop_last"] else self.batch_size - 1
+            self.batches = (order.length + last) // self.batch_size
+        self._order, self._bad_files, self._least = order, bad_files, least
+        self._loader = _loader(dataset, order, options)
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number` after the first `start`, which are not read.
+
+        A batch of which fewer files than the model needs could be read is empty.
+        """
+        self._order.epoch, self._order.start = number, start * (1 if self._own else self.batch_size)
+        if self._order.start >= self._order.length:
+            return
+        raw: RawBatch
+        for count, raw in enumerate(self._loader, start + 1):
+            enough = len(raw.targets) if len(raw.targets) >= self._least else 0
+            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self._bad_files.tell(raw.bad))
+
+
+class StreamLoader:
+    """So many batches of a stream an epoch, fewer if it ends; an epoch is entered by passing over batches."""
+
+    def __init__(self, dataset: OwnStream, options: dict[str, Any], steps: int, bad_files: BadFiles, seed: int) -> None:
+        self.batch_size: int = options["batch_size"]
+        self.batches, self.samples = steps, steps * self.batch_size
+        self._dataset, self._bad_files, self._seed = dataset, bad_files, seed
+        self._bad_files.total = max(self._bad_files.total, self.samples)
+        self._options = {**options, "persistent_workers": False}  # each epoch sends its number to new workers
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number` after the first `start`."""
+        self._dataset.epoch = number
+        self._options["generator"].manual_seed(address(self._seed, number, -1))
+        loader: DataLoader[Any] = DataLoader(self._dataset, **self._options)
+        raw: RawBatch
+        for count, raw in enumerate(loader, 1):
+            if count > start:
+                yield Batch(raw.inputs, raw.targets, count, self._bad_files.tell(raw.bad))
+            if count == self.batches:
+                return
+
+
+def _loader(dataset: Dataset[Any], order: EpochOrder | EpochBatches, options: dict[str, Any]) -> Iterable[RawBatch]:
+    """Torch's DataLoader, or threads that give the same batches where it would start processes and need not."""
+    processes = options["num_workers"] and options["multiprocessing_context"] is not None
+    if not processes and isinstance(dataset, ImageDataset) and isinstance(order, EpochOrder) and options["num_workers"]:
+        same = {name: options[name] for name in THREAD_OPTIONS}
+        return ThreadLoader(dataset.read, order, dataset.row_bytes, **same)
+    if not processes:  # what lies in memory already is not read by threads
+        options = {**options, **ALONE}
+    if isinstance(order, EpochBatches):
+        others = {name: value for name, value in options.items() if name not in ("batch_size", "drop_last")}
+        return DataLoader(dataset, batch_sampler=order, **others)
+    return DataLoader(dataset, sampler=order, **options)
+
+
+def worker_context(config: Config) -> BaseContext | None:
+    """Where worker processes come from; None if there are none, or threads instead of them.
+
+    Raises:
+        ConfigError: workers cannot be forked from here.
+    """
+    loader = config.loader
+    if not loader.num_workers or not needs_processes(config):
+        return None
+    method = loader.multiprocessing_context
+    if method == "fork" and threading.current_thread() is not threading.main_thread():
+        raise ConfigError("multiprocessing_context = fork: a process with screens cannot be forked; use auto.")
+    return start_forkserver() if method in ("auto", "forkserver") else multiprocessing.get_context(method)
+
+
+def needs_processes(config: Config) -> bool:
+    """Whether workers are processes: asked for, or code of the user's own runs in them."""
+    loader = config.loader
+    if loader.worker_type != "auto":
+        return loader.worker_type == "process"
+    return is_own(config.data.data) or bool(loader.hooks) or loader.multiprocessing_context != "auto"
+
+
+def loader_options(
+    loader: LoaderConfig, context: BaseContext | None, start: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """The keyword arguments of torch's DataLoader; `start` is what the user calls in each worker."""
+    workers = loader.num_workers > 0
+    pin = torch.cuda.is_available() if loader.pin_memory is None else loader.pin_memory
+    return {
+        "batch_size": loader.batch_size,
+        "num_workers": loader.num_workers,
+        "pin_memory": pin and torch.cuda.is_available(),
+        "drop_last": loader.drop_last,
+        "timeout": loader.timeout,
+        "prefetch_factor": loader.prefetch_factor,
+        "persistent_workers": loader.persistent_workers and workers,
+        "multiprocessing_context": context if workers else None,
+        "worker_init_fn": WorkerStart(start) if workers else None,
+        "generator": torch.Generator(),  # so that the loader draws nothing from the global one
+    }
+
+
+class WorkerStart:
+    """What a worker process does first: leave signals to the main process, then call what the user wants."""
+
+    def __init__(self, start: Callable[[int], None] | None) -> None:
+        self._start = start
+
+    def __call__(self, number: int) -> None:
+        """In worker `number`."""
+        _quiet_worker(number)
+        if self._start is not None:
+            self._start(number)
+
+
+def _quiet_worker(_: int) -> None:
+    """A stop is the main process's to handle: workers leave when it closes their pipes."""
+    import signal
+
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def start_forkserver() -> BaseContext:
+    """The server from which worker processes are forked, with their module loaded already.
+
+    Start it before a user interface takes the terminal and before threads exist: forking a
+    process that has threads can deadlock, and inside a Textual app the server cannot be started.
+    """
+    import multiprocessing
+    import signal
+    from multiprocessing import forkserver, resource_tracker
+
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    resource_tracker.ensure_running()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    # It inherits the mask: ctrl+c while it loads PyTorch would end it with a traceback on the terminal.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
