@@ -21,13 +21,13 @@ class DataConfig:
         "Folder with one sub-folder of images a class, a table, a manifest, IDX files, or torchvision:NAME.",
         metavar="PATH",
     )
+    val_data: str = setting("", "Folder of validation images, same classes; or a table, same columns.", metavar="PATH")
+    val_fraction: float = setting(0.2, "Part of each class held out for validation.", gt=0, lt=1)
     task: str | None = setting(
         None,
         "What is learned: one class, numbers, or any number of labels; auto: by the targets.",
         choices=("classification", "regression", "multilabel"),
     )
-    val_data: str = setting("", "Folder of validation images, same classes; or a table, same columns.", metavar="PATH")
-    val_fraction: float = setting(0.2, "Part of each class held out for validation.", gt=0, lt=1)
     target: tuple[str, ...] = setting(
         (), "Target column(s) of a table, by name or place (1 first, -1 last); empty: found.", metavar="NAME,..."
     )

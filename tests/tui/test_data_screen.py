@@ -243,7 +243,7 @@ async def test_no_folder_yet(make_app: MAKER) -> None:
 async def test_a_bug_while_looking_does_not_end_the_app(
     make_app: MAKER, digits60: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: Any) -> Index:
+    def broken(*_: Any, **__: Any) -> Index:
         raise RuntimeError("[/]\x1b[31m")
 
     monkeypatch.setattr(sources, "open_source", broken)
@@ -273,7 +273,7 @@ async def test_hostile_names_reach_no_terminal(make_app: MAKER, digits60: Path, 
         thumbnails = screen_of(app).query_one(Thumbnails)
         lines = report_lines(app) + [thumbnails.render_line(y).text for y in range(thumbnails.size.height)]
         assert [line for line in lines if not line.isprintable()] == []
-        assert any("[@click=app.quit]x[]/[@click=app.quit]x[].jpg: damaged" in line for line in lines)
+        assert any("[@click=app.quit]x[]/[@click=app.quit]x[].jpg: no image" in line for line in lines)
         assert sum("\\x1b]0;evil" in line for line in lines) >= 2
 
 

@@ -69,6 +69,7 @@ class Look:
         self.index: Index | None = None
         self.report: Report | TableReport | None = None
         self.error = ""
+        self.source = ""  # the same from any folder
         self._place = place
         self._work = Work("look", self._look, self._fail, daemon=True)
 
@@ -89,6 +90,7 @@ class Look:
         from tui_trainer.data import sources
         from tui_trainer.data.examine import examine
 
+        self.source = sources.absolute(self._place.data.data)
         index = sources.open_source(self._place.data, self._place.seed, trusted=self._place.trusted)
         with closing(examine(index)) as reports:
             for report in reports:

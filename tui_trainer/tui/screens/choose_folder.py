@@ -18,6 +18,8 @@ from textual.widgets import DirectoryTree, Input, OptionList, Static
 from textual.widgets.directory_tree import DirEntry
 from textual.widgets.option_list import Option
 
+from tui_trainer.data_config import DataConfig
+from tui_trainer.errors import UserError
 from tui_trainer.text import display
 from tui_trainer.tui import preferences
 
@@ -188,10 +190,23 @@ def _usable(folder: str) -> bool:
     return not _problem(folder)
 
 
+def _is_other_data(typed: str) -> bool:
+    """Whether it is a dataset that is no folder: a table, IDX files, torchvision:NAME, the user's own."""
+    from tui_trainer.data import sources  # numpy
+
+    try:
+        sources.require(DataConfig(data=typed))
+    except UserError:
+        return False
+    return True
+
+
 def _problem(folder: str) -> str:
     try:
         path = Path(os.path.expanduser(folder))  # noqa: PTH111 - pathlib raises for an unknown user
         if folder and path.is_dir():
+            return ""
+        if folder and not path.is_dir() and _is_other_data(folder):
             return ""
         what = "is a file, not a folder" if path.exists() else "does not exist"
     except (OSError, ValueError) as error:

@@ -177,7 +177,7 @@ class DataScreen(Screen[None]):
             lines.append((f"Looking for images in {display(self._draft.text('data'))} ... {seconds:.0f} s", "label"))
         self.query_one(ReportView).show(look.report if look else None, lines)
         if look is not None and look.index is not None and self._draw is None and not look.error:
-            preferences.remember_folder(str(look.index.root))
+            preferences.remember_folder(look.source)
             self._new_draw()
         self._show_draw()
 
