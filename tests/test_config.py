@@ -26,6 +26,7 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
         "checkpoint_every",
         "keep_every",
         "optimizer_args",
+        *("sampler", "batch_sampler", "collate_fn", "worker_init_fn", "multiprocessing_context"),
     ):  # words of a list; for the command line alone
         values.pop(name, None)
     if not values.get("freeze"):

@@ -169,9 +169,8 @@ def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
         from_file = {name: value for name, value in from_file.items() if name not in ("mean", "std")}
     if "pretrained" in flags:
         from_file.pop("pretrained_fingerprint", None)  # it is of another file
-    for given in (from_file, flags):
-        if given.get("shuffle") and (given.get("sampler", "default") != "default" or given.get("batch_sampler")):
-            raise ConfigError("shuffle and a sampler both give the order: leave out one of them.")
+    if flags.get("shuffle") and (flags.get("sampler", "default") != "default" or flags.get("batch_sampler")):
+        raise ConfigError("--shuffle and a sampler both give the order: leave out one of them.")
     origins = dict.fromkeys(SETTINGS, "default")
     origins |= dict.fromkeys(from_file, display(file.name) if file else "")
     origins |= {name: SETTINGS[name].flag for name in flags}
