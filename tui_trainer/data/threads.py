@@ -91,8 +91,8 @@ class ThreadLoader(Generic[A, B]):
             self._team.close(0.0)
 
     def _task(self, team: Team, group: list[A]) -> Future[B]:
-        memory = self._pool.take()[: len(group) * self._size]
-        return team.submit(lambda: self._read(group, memory))
+        read, memory = self._read, self._pool.take()[: len(group) * self._size]
+        return team.submit(lambda: read(group, memory))  # without self, whose end also ends the threads
 
     def _result(self, task: Future[B]) -> B:
         try:
@@ -144,10 +144,9 @@ def _work(
     ready.wait()
     while (item := tasks.get()) is not None:
         task, work = item
-        if not task.set_running_or_notify_cancel():
-            continue
-        try:
-            task.set_result(work())
-        except BaseException as error:
-            task.set_exception(error)
+        if task.set_running_or_notify_cancel():
+            try:
+                task.set_result(work())
+            except BaseException as error:
+                task.set_exception(error)
         del task, work, item  # an idle thread must not hold on to a batch
