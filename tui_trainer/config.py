@@ -37,8 +37,8 @@ class ModelConfig:
 
     model: str = setting(
         "auto",
-        "lenet, mlp, a classification model of torchvision, timm:NAME, path/to/file.py:Class or "
-        "package.module:factory; auto: lenet for images, mlp for rows of numbers.",
+        "lenet, mlp, a name of torchvision, timm:NAME, file.py:Class or package.module:factory; auto: lenet, or mlp "
+        "for rows of numbers.",
         metavar="NAME",
     )
     model_args: tuple[str, ...] = setting((), "More arguments for the model's builder.", metavar="NAME=VALUE,...")
@@ -60,7 +60,7 @@ class ModelConfig:
     rename_layers: tuple[str, ...] = setting((), "Other names for the file's layers.", metavar="OLD=NEW,...")
     adapters: tuple[str, ...] = setting(
         ADAPTERS,
-        "Layers of another shape that are made to fit: first_conv, class_rows, positions; none.",
+        "Layers of another shape to make fit: first_conv, class_rows, positions; none.",
         metavar="NAME,...",
     )
     by_order: bool = setting(False, "Where no name fits, pair layers by order and shape: a guess.")

@@ -108,20 +108,22 @@ def prepare(
     tell: Callable[[str], None] = lambda text: None,
     given: Collection[str] = (),
     made: Callable[[RunFolder], None] = lambda folder: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Run:
     """Build every part of a run; its folder is made last, when nothing can be refused any more.
 
     `tell` hears what is being done, in a few words, for whoever waits; `made` gets the folder as soon as it is
-    there. `given` names the settings that a resumed run shall not take from where it stood.
+    there. `given` names the settings that a resumed run shall not take from where it stood. `cancelled` ends a
+    download.
 
     Raises:
         UserError: a setting, the data, the model or the folder does not do.
     """
     if not config.run.resume:
-        return _prepare(config, None, None, tell, given, made)
+        return _prepare(config, None, None, tell, given, made, cancelled)
     lock = RunLock(find_run(config.run.resume)).acquire()
     try:
-        return _prepare(config, Saved(config), lock, tell, given, made)
+        return _prepare(config, Saved(config), lock, tell, given, made, cancelled)
     except BaseException:
         lock.release()
         raise
@@ -134,6 +136,7 @@ def _prepare(
     tell: Callable[[str], None],
     given: Collection[str],
     made: Callable[[RunFolder], None],
+    cancelled: Callable[[], bool],
 ) -> Run:
     device = device_of(config.recipe.device)
     context = worker_context(config)
@@ -160,8 +163,10 @@ def _prepare(
     start = (
         Started(frozen=tuple(saved.state["frozen"]))
         if saved
-        else start_from(model, choices.config, index.classes, tell)
+        else start_from(model, choices.config, index.classes, tell, index.outputs, cancelled)
     )
+    if start.fingerprint:
+        choices.config = choices.config.replace(pretrained_fingerprint=start.fingerprint)
     job = _job(choices.config, data, in_memory_format(model, choices.config).to(device), start)
     news = [*choices.events(), *start.news, *(Warned(topic="data", message=text) for text in index.warnings)]
     if saved:
@@ -201,9 +206,9 @@ def repeatable(config: Config) -> Config:
     """What `tui-trainer -c config.toml` needs to repeat the run from anywhere, in a folder of its own."""
     data = config.data
     paths = {"data_root": data.data_root, "targets": data.targets}
-    if config.model.pretrained != IMAGENET:
-        paths["pretrained"] = config.model.pretrained
     absolute = {name: str(user_path(path)) if path else "" for name, path in paths.items()}
+    if config.model.pretrained not in ("", IMAGENET):
+        absolute["pretrained"] = str(run_folder.path_or_run(config.model.pretrained))
     absolute |= {"data": sources.absolute(data.data), "val_data": sources.absolute(data.val_data)}
     code = {"model": user_code.absolute(config.model.model), "loss": user_code.absolute(config.recipe.loss)}
     hooks = ("sampler", "batch_sampler", "collate_fn", "worker_init_fn")

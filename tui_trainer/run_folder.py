@@ -197,6 +197,15 @@ def find_checkpoint(reference: str) -> tuple[RunFolder, int | None]:
     return find_run(reference), None
 
 
+def path_or_run(text: str) -> Path:
+    """The path that is typed, or the folder of the run of that name where there is no such path."""
+    path = user_path(text)
+    if not os.path.lexists(path):
+        with contextlib.suppress(ConfigError):
+            return find_run(text).path
+    return path
+
+
 class Mailbox:
     """Commands on their way to the loop: from this process by `put`, from others through the file.
 

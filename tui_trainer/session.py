@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import BinaryIO, Protocol
 
 from tui_trainer.background import Background
-from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set
+from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set, Stop
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import Event, from_json
@@ -48,6 +48,7 @@ class LocalSession:
         self._config, self._tell, self._given, self._mailbox = config, tell, given, Mailbox()
         self.folder: RunFolder | None = None
         self.owned = True
+        self._given_up = False  # before there was anything to save
 
     def events(self) -> Iterator[Event]:
         """Build the run and train it.
@@ -59,7 +60,7 @@ class LocalSession:
         self._tell("loading PyTorch")
         from tui_trainer.run import prepare
 
-        run = prepare(self._config, self._tell, self._given, self._made)
+        run = prepare(self._config, self._tell, self._given, self._made, lambda: self._given_up)
         handler = logging.FileHandler(run.folder.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
@@ -82,11 +83,12 @@ class LocalSession:
 
     def send(self, command: Command) -> None:
         """Hand a command to the loop; a signal handler may call this."""
+        self._given_up = self._given_up or isinstance(command, Stop | Abort)
         self._mailbox.put(command)
 
     def close(self) -> None:
         """Leave after this step."""
-        self._mailbox.put(Abort())
+        self.send(Abort())
 
 
 class FollowedSession:

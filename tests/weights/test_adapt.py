@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests.weights.matching import match_file
 from tui_trainer.weights import adapt
 from tui_trainer.weights.load import load_into
-from tui_trainer.weights.match import match, match_file
+from tui_trainer.weights.match import match
 from tui_trainer.weights.reader import list_weights
 from tui_trainer.weights.report import Facts
 

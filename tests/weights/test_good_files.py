@@ -74,13 +74,11 @@ def test_groups_of_a_nested_checkpoint(tmp_path):
     file = list_weights(made("nested_with_optimizer", tmp_path)[0])
     assert [(group.path, group.role) for group in file.groups] == [("model", "weights"), ("optimizer", "optimizer")]
     assert file.chosen.path == "model"
-    assert file.rivals == ()
 
 
-def test_moving_average_is_chosen_and_its_rival_named(tmp_path):
+def test_moving_average_is_chosen_first(tmp_path):
     file = list_weights(made("ema_beside", tmp_path)[0])
     assert (file.chosen.path, file.chosen.role) == ("model_ema", "ema")
-    assert [group.path for group in file.rivals] == ["model"]
 
 
 def test_class_names_are_found(tmp_path):

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from tests.weights.matching import match_file
 from tui_trainer.errors import WeightsError
 from tui_trainer.weights import reader
 from tui_trainer.weights.load import load_into
-from tui_trainer.weights.match import match_file
 
 from .good_files import Blocks, LeNet
 from .test_good_files import same_bits

@@ -6,8 +6,7 @@ from torch import nn
 
 from tui_trainer.errors import WeightsError
 from tui_trainer.weights.layer_names import Selection, layer_of, without_wrappers
-from tui_trainer.weights.match import fitting_group, match
-from tui_trainer.weights.reader import list_weights
+from tui_trainer.weights.match import match
 from tui_trainer.weights.report import Facts, PrefixRule, percent
 
 from .good_files import Blocks, LeNet
@@ -255,7 +254,7 @@ def test_first_fully_connected_layer_says_which_picture_size_would_fit():
     assert layer.detail == "6x6 cells there, 5x5 cells here: trained on pictures of another size"
     report = match(file, model, fitting_size=lambda layer, features: 32 if (layer, features) == ("fc1", 576) else None)
     layer = next(layer for layer in report.layers if layer.layer == "fc1")
-    assert layer.detail.endswith("set the image size to 32")
+    assert layer.detail.endswith("would fit at --image-size 32")
 
 
 def test_footer_names_a_few_and_counts_the_rest():
@@ -281,16 +280,6 @@ def test_hostile_names_do_no_harm_in_what_is_shown():
     report = match(file, file | {"\x1b]0;x\x07.weight": only()}, exclude=["\x1b[0m"])
     for text in (report.summary, report.verdict.sentence, report.question, *report.notes):
         assert text.isprintable() or not text
-
-
-def test_the_group_that_fits_is_found(tmp_path):
-    big = {f"x{index}.weight": torch.zeros(500, 500) for index in range(3)}
-    torch.save({"teacher": big, "student": lenet()}, tmp_path / "w.pth")
-    file = list_weights(tmp_path / "w.pth")
-    assert file.chosen.path == "teacher"
-    assert fitting_group(file, lenet()).chosen.path == "student"
-    torch.save({"model": lenet(), "ema": lenet()}, tmp_path / "e.pth")
-    assert fitting_group(list_weights(tmp_path / "e.pth"), lenet()).chosen.path == "ema"
 
 
 def test_a_thousand_layers():

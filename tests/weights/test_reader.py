@@ -73,13 +73,6 @@ def test_a_file_that_became_another_of_equal_size_and_time_is_still_checked(save
         read_tensor(file, "a")
 
 
-def test_fingerprint_follows_the_content(saved, tmp_path):
-    file = list_weights(saved)
-    assert file.fingerprint == list_weights(saved).fingerprint
-    torch.save({"model": {"a": torch.ones(2), "b": torch.ones(3)}}, tmp_path / "other.pth")
-    assert list_weights(tmp_path / "other.pth").fingerprint != file.fingerprint
-
-
 def test_a_named_pipe_is_refused_without_waiting_even_when_it_appears_between_two_looks(tmp_path, monkeypatch):
     fifo = tmp_path / "pipe"
     os.mkfifo(fifo)

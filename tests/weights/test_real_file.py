@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
+from tests.weights.matching import match_file
 from tui_trainer.weights.load import load_into
-from tui_trainer.weights.match import match_file
 from tui_trainer.weights.reader import list_weights
 
 # repeats, kernel, expansion, channels in, channels out

@@ -37,6 +37,17 @@ FORM = (
     Key("left", "cycle(-1)", "Back", "the choice before, or one less", show=False),
     Key("backspace,delete", "reset", "Default", "back to the default"),
 )
+LAYERS = (
+    Key("up,k", "move(-1)", "Up", "the row above", show=False),
+    Key("down,j", "move(1)", "Down", "the row below", show=False),
+    Key("pageup", "page(-1)", "Page up", "a page up", show=False),
+    Key("pagedown", "page(1)", "Page down", "a page down", show=False),
+    Key("home", "move(-1000000)", "First", "the first row", show=False),
+    Key("end", "move(1000000)", "Last", "the last row", show=False),
+    Key("right", "fold(True)", "Open", "open the subtree", show=False),
+    Key("left", "fold(False)", "Close", "close the subtree, or go to the one that holds this layer", show=False),
+    Key("enter", "fold", "Fold", "open or close the subtree", show=False),
+)
 SCREENS: dict[str, tuple[Key, ...]] = {
     "home": (
         Key("n", "new", "New run", "choose a dataset folder"),
@@ -78,10 +89,16 @@ SCREENS: dict[str, tuple[Key, ...]] = {
     ),
     "weights": (
         Key("m", "search", "Model", "choose a model by a part of its name"),
-        Key("space", "tick", "Load?", "load the layer under the cursor, or leave it out"),
-        Key("f", "freeze", "Freeze", "freeze the layer under the cursor, or let it train"),
-        Key("slash", "filter", "Filter", "show only some layers"),
-        Key("a", "all", "All", "load whatever fits", show=False),
+        Key("space", "tick", "Load?", "load the layer or subtree under the cursor, or leave it out"),
+        Key("f", "freeze", "Freeze", "freeze the layer or subtree under the cursor, or let it train"),
+        Key("slash", "filter", "Filter", "show only some layers; tab there changes to regular expressions"),
+        Key("p", "preset", "Presets", "the same structure but for some layers; whatever fits"),
+        Key("a", "all(True)", "All", "load all layers that are shown and fit", show=False),
+        Key("n", "all(False)", "None", "load none of the layers that are shown", show=False),
+        Key("i", "invert", "Invert", "load what is left out of the layers shown, and the other way round", show=False),
+        Key("c", "adapters", "Fitting", "which layers of another shape are made to fit", show=False),
+        Key("w", "which", "Which", "which of the file's weights are meant, where several fit", show=False),
+        Key("d", "download", "Download", "fetch torchvision's weights now; again: stop", show=False),
     ),
     "recipe": (
         Key("v", "command", "Command", "the command line and the TOML file for these settings"),

@@ -10,6 +10,7 @@ first P stand for no place.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
@@ -99,7 +100,7 @@ def cells_sentence(model: Facts, file: Facts, channels: int, fitting_size: int |
     if here == there or here % channels or there % channels:
         return ""
     text = f"{_cells(there // channels)} there, {_cells(here // channels)} here: trained on pictures of another size"
-    return f"{text}; set the image size to {fitting_size}" if fitting_size else text
+    return f"{text}; would fit at --image-size {fitting_size}" if fitting_size else text
 
 
 def _cells(count: int) -> str:
@@ -107,18 +108,21 @@ def _cells(count: int) -> str:
     return f"{side}x{side} cells" if side else f"{count} cells"
 
 
-def fitting_image_size(
-    features_at: Callable[[int], int | None], features: int, sizes: Sequence[int] = tuple(range(8, 513))
-) -> int | None:
+def fitting_image_size(features_at: Callable[[int], int | None], features: int, most: int = 1024) -> int | None:
     """The picture side, in pixels, at which the first fully connected layer sees `features` numbers.
 
     Args:
-        features_at: how many it sees at a side; None where the network does not work at that side
+        features_at: how many it sees at a side, never fewer at a larger one; None where the network does not work
         features: how many the file's layer wants
-        sizes: the sides to try; of several that fit, one that is a multiple of 8 is preferred
+        most: the largest side to try
+
+    Returns:
+        of several sides that fit the one that is divided by two most often: 28 of 26 to 29, 32 of 30 to 33
     """
-    fitting = [size for size in sizes if features_at(size) == features]
-    return min(fitting, key=lambda size: (size % 8 != 0, size)) if fitting else None
+    sides = range(1, most + 1)
+    first = bisect.bisect_left(sides, features, key=lambda side: features_at(side) or 0)
+    after = bisect.bisect_right(sides, features, lo=first, key=lambda side: features_at(side) or 0)
+    return max(sides[first:after], key=lambda side: side & -side, default=None)
 
 
 def adapted(adaptation: Adaptation, tensor: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -81,23 +80,6 @@ class WeightFile:
         return self.chosen.tensors
 
     @property
-    def fingerprint(self) -> str:
-        """16 hex digits of its size and of its tensors' names, shapes, places and checksums, for a plan."""
-        tensors = [(tensor.name, tensor.dtype, tensor.shape, tensor.stored) for tensor in self.tensors]
-        return hashlib.sha256(repr((self.size, tensors)).encode("utf-8", "surrogatepass")).hexdigest()[:16]
-
-    @property
     def module_class(self) -> str:
         """Qualified name of the pickled module's class; empty for a plain state_dict."""
         return self.chosen.module_class
-
-    @property
-    def rivals(self) -> tuple[Group, ...]:
-        """Other groups that could as well be meant: at least half as many tensors as the chosen one."""
-        return tuple(
-            group
-            for group in self.groups
-            if group is not self.chosen
-            and group.role in ("weights", "ema")
-            and 2 * len(group.tensors) >= len(self.tensors)
-        )

@@ -16,9 +16,9 @@ from tui_trainer.text import display
 from tui_trainer.weights.adapt import adapted
 from tui_trainer.weights.contents import WeightFile
 from tui_trainer.weights.limits import Cancelled, never
-from tui_trainer.weights.match import loaded_pairs
 from tui_trainer.weights.reader import read_state_dict
 from tui_trainer.weights.report import MatchReport, TensorPair
+from tui_trainer.weights.selected import loaded_pairs
 
 _NAMED = 5
 

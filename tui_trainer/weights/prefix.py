@@ -23,14 +23,17 @@ Score = tuple[int, int, int]  # numbers, names, minus the length of the rule
 
 
 def find_rules(
-    file: Mapping[str, Facts], model: Mapping[str, Facts]
+    file: Mapping[str, Facts], model: Mapping[str, Facts], first: PrefixRule | None = None
 ) -> tuple[tuple[PrefixRule, ...], tuple[PrefixRule, ...]]:
-    """The rules to apply, and the rivals of the first; both empty when nothing lands."""
-    scored = _scored(file, model)
-    best, score = scored[0]
-    if not score[0]:
-        return (), ()
-    rivals = tuple(rule for rule, other in scored[1:] if other[0] >= _RIVAL_SHARE * score[0] and _apart(rule, best))
+    """The rules to apply, `first` if it is given, and the rivals of the best; both empty when nothing lands."""
+    if first is not None:
+        best, rivals = first, tuple[PrefixRule, ...]()
+    else:
+        scored = _scored(file, model)
+        best, score = scored[0]
+        if not score[0]:
+            return (), ()
+        rivals = tuple(rule for rule, other in scored[1:] if other[0] >= _RIVAL_SHARE * score[0] and _apart(rule, best))
     rules = [best]
     total = sum(facts.numel for facts in model.values())
     while len(rules) < _MAX_RULES:

@@ -66,6 +66,7 @@ class LayerMatch:
     file_layer: str = ""  # path in the file, raw; empty when the file has none
     pairs: tuple[TensorPair, ...] = ()
     taken: bool = False  # whether loading takes it
+    was: Status | Literal[""] = ""  # of a layer that is left out: its status otherwise
     detail: str = ""  # why, in words that are safe to show
     model_shape: Shape | None = None  # of its first tensor, usually the weight
     file_shape: Shape | None = None
@@ -73,6 +74,12 @@ class LayerMatch:
     file_numel: int = 0
     model_tensors: int = 0
     file_tensors: int = 0
+
+    @property
+    def loadable(self) -> bool:
+        """Whether it can be loaded, if the user wants it: whole, and in its shape or adapted."""
+        whole = self.status in (*FITTING, "guess") or (self.status == "left out" and self.was in (*FITTING, "guess"))
+        return whole and any(pair.fits for pair in self.pairs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,100 +1,209 @@
-"""The layers of a model with what a file has for each: a table that is filtered and ticked from the keyboard."""
+"""The layers of a model with what a file has for each: a tree that is folded, filtered and ticked by keys.
+
+Only the rows that are seen are drawn, so that a thousand layers answer as quickly as ten.
+"""
 
 from __future__ import annotations
 
-import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from textual.content import Content
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.geometry import Region, Size
 from textual.message import Message
-from textual.widgets import DataTable
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
 
+from tui_trainer.layer_facts import LayerFacts
 from tui_trainer.text import display
-from tui_trainer.tui.widgets.table import fill
+from tui_trainer.tui.keys import LAYERS, bindings
+from tui_trainer.tui.layer_rows import LayerRows, Row
 
-WIDE = 60  # cells from which on shapes are shown
-
-STYLES = {
-    "load": "$text-success",
-    "renamed": "$text-success",
-    "adapted": "$text-warning",
-    "guess": "$text-warning",
+STATUS, PARAMETERS, SHAPE = 14, 11, 14  # cells of columns
+WIDE, WIDER = 58, 84  # cells from which on the model's shape, and the file's side, are shown
+LEAST_NAME = 12
+KINDS = {
+    "load": "good",
+    "renamed": "good",
+    "adapted": "doubt",
+    "guess": "doubt",
+    "several": "doubt",
     "left out": "dim",
     "not in file": "dim",
     "not in model": "dim",
+    "random": "dim",
 }
 
 
-@dataclass(frozen=True, kw_only=True)
-class LayerRow:
-    """One layer. `status` is a word of the match report, empty without a file; `shape` as 6x1x3x3."""
+class LayerTable(ScrollView, can_focus=True):
+    """Rows of layers and subtrees; the screen acts on the one under the cursor."""
 
-    name: str
-    shape: str
-    parameters: int
-    status: str = ""
-    taken: bool = False
-    frozen: bool = False
-    detail: str = ""
-
-
-class LayerTable(DataTable[Content]):
-    """Rows of layers; space asks to toggle the one under the cursor."""
+    COMPONENT_CLASSES = {f"layers--{name}" for name in ("header", "cursor", "good", "doubt", "bad", "dim", "plain")}
+    BINDINGS = bindings(LAYERS)
 
     @dataclass
     class Pointed(Message):
-        """The cursor stands on another layer."""
+        """The cursor stands on another row, or on the same with something else in it."""
 
-        row: LayerRow
+        row: Row | None
 
-    def __init__(self) -> None:
-        super().__init__(cursor_type="row", zebra_stripes=False, cell_padding=1)
-        self._rows: list[LayerRow] = []
-        self._pattern = ""
+    @dataclass
+    class Ticked(Message):
+        """The mark of a row was clicked."""
+
+        row: Row
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self.rows = LayerRows()
+        self._seen: list[Row] = []
+        self.cursor = 0
 
     @property
-    def shown(self) -> list[LayerRow]:
-        """The layers that the filter leaves: a part of the name, or a pattern with * and ?."""
-        pattern = self._pattern if any(c in self._pattern for c in "*?[") else f"*{self._pattern}*"
-        return [row for row in self._rows if fnmatch.fnmatchcase(row.name, pattern)]
+    def current(self) -> Row | None:
+        """The row under the cursor."""
+        return self._seen[self.cursor] if self.cursor < len(self._seen) else None
 
     @property
-    def current(self) -> LayerRow | None:
-        """The layer under the cursor."""
-        shown = self.shown
-        return shown[self.cursor_row] if self.cursor_row < len(shown) else None
+    def seen(self) -> list[Row]:
+        """All rows that the filter and the folds leave."""
+        return self._seen
 
-    def show(self, rows: Sequence[LayerRow]) -> None:
+    def show(self, layers: Sequence[LayerFacts]) -> None:
         """Other layers, or the same in another state; the cursor stays on its row."""
-        self._rows = list(rows)
-        self._fill()
+        self.rows.show(layers, max(5, self.size.height - 4))  # the detail below will grow
+        self._changed()
 
-    def filter(self, pattern: str) -> None:
-        """Show only the layers of this pattern."""
-        self._pattern = pattern
-        self._fill()
+    def filter(self, pattern: str, *, is_regex: bool = False) -> str:
+        """Show only the layers of this pattern; why it is none, or nothing."""
+        self.rows.filter(pattern, is_regex=is_regex)
+        if not self.rows.problem:
+            self._changed()
+        return self.rows.problem
 
-    def on_resize(self) -> None:
-        """Shapes have a column where there is room."""
-        self._fill()
+    def _changed(self) -> None:
+        path = row.path if (row := self.current) is not None else ""
+        self._seen = self.rows.visible
+        at = next((number for number, row in enumerate(self._seen) if row.path == path), None)
+        self.cursor = min(self.cursor, max(0, len(self._seen) - 1)) if at is None else at
+        self.virtual_size = Size(0, len(self._seen) + 1)
+        self._show_cursor()
 
-    def _fill(self) -> None:
-        wide = self.size.width >= WIDE
-        headers = ["", "layer", "status", "params", *(["shape"] if wide else [])]
-        fill(self, headers, [self._cells(row, wide) for row in self.shown], widest=1, room=self.size.width)
+    def _show_cursor(self) -> None:
+        self.scroll_to_region(Region(0, self.cursor, 1, 2), animate=False, force=True)
+        self.refresh()
+        self.post_message(self.Pointed(self.current))
 
-    def _cells(self, row: LayerRow, wide: bool) -> list[Content]:
-        style = STYLES.get(row.status, "$text-error" if row.status else "dim")
-        cells = [
-            Content.styled("✓" if row.taken else "·", style),
-            Content(display(row.name, 60) + ("  frozen" if row.frozen else "")),
-            Content.styled(row.status or "random", style),
-            Content.styled(f"{row.parameters:>9,}", "dim"),
-        ]
-        return [*cells, Content.styled(row.shape, "dim")] if wide else cells
+    def action_move(self, step: int) -> None:
+        """Go up or down."""
+        self.cursor = max(0, min(len(self._seen) - 1, self.cursor + step))
+        self._show_cursor()
 
-    def on_data_table_row_highlighted(self) -> None:
-        """Tell of the layer under the cursor."""
-        if (row := self.current) is not None:
-            self.post_message(self.Pointed(row))
+    def action_page(self, direction: int) -> None:
+        """Go up or down by what is seen at once."""
+        self.action_move(direction * max(1, self.size.height - 2))
+
+    def action_fold(self, opened: bool | None = None) -> None:
+        """Open or close the subtree under the cursor; closing a layer goes to the subtree that holds it."""
+        row = self.current
+        if row is None:
+            return
+        wanted = not self.rows.is_open(row) if opened is None else opened
+        if wanted is False and not (row.is_group and self.rows.is_open(row)):
+            above = (at for at in range(self.cursor - 1, -1, -1) if self._seen[at].depth < row.depth)
+            self.cursor = next(above, self.cursor)
+            self._show_cursor()
+            return
+        self.rows.fold(row, opened=wanted)
+        self._changed()
+
+    def on_click(self, event: events.Click) -> None:
+        """Point at a row; a click on its mark ticks it, one on a subtree folds it."""
+        at = self.scroll_offset.y + event.y - 1
+        if event.y == 0 or not 0 <= at < len(self._seen):
+            return
+        self.cursor = at
+        self._show_cursor()
+        if event.x < 2:
+            self.post_message(self.Ticked(self._seen[at]))
+        elif self._seen[at].is_group:
+            self.action_fold()
+
+    def render_line(self, y: int) -> Strip:
+        """The header, or the row that is scrolled to this line."""
+        width = self.size.width
+        if y == 0:
+            cells = [
+                ("", 2),
+                ("layer", 0),
+                ("status", STATUS),
+                ("parameters", PARAMETERS),
+                *self._wide("model", "file"),
+            ]
+            return self._strip([(text, room, "header") for text, room in cells], width, cursor=False)
+        at = self.scroll_offset.y + y - 1
+        if at >= len(self._seen):
+            return Strip.blank(width, self.rich_style)
+        return self._strip(self._cells(self._seen[at]), width, cursor=at == self.cursor)
+
+    def _wide(self, shape: str, file: str) -> list[tuple[str, int]]:
+        width = self.size.width
+        found = [(shape, SHAPE)] if width >= WIDE else []
+        return [*found, (file, max(SHAPE, (width - WIDE) // 2))] if width >= WIDER else found
+
+    def _cells(self, row: Row) -> list[tuple[str, int, str]]:
+        """The text, the room (0: what is left) and the kind of each cell."""
+        in_ascii = getattr(self.app, "glyphs", "") == "ascii"
+        word = row.status or "random"
+        kind = KINDS.get(word, "bad")
+        some = row.taken and row.taken < len(row.layers)
+        marks = "x-." if in_ascii else "✓◐·"
+        mark = marks[1] if some else marks[0] if row.taken else marks[2]
+        fold = (("v " if in_ascii else "▾ ") if self.rows.is_open(row) else ("> " if in_ascii else "▸ ")) * row.is_group
+        still = {0: "", len(row.layers): "  frozen"}.get(row.frozen, "  part frozen")
+        name = f"{'  ' * row.depth}{fold}{display(row.label, 120)}{still}"
+        if row.is_group:
+            word = f"{row.taken} of {len(row.layers)}" if row.status == "several" else word
+            shape, file = f"{len(row.layers)} layers", ""
+        else:
+            layer = row.layers[0]
+            shape = shape_text(layer.shape)
+            other = layer.file_name if layer.file_name != layer.name else ""
+            file = f"{shape_text(layer.file_shape)} {display(other, 80)}".strip()
+        numbers = f"{row.parameters:>{PARAMETERS - 1},}"
+        cells = [(mark, 2, kind), (name, 0, "plain"), (word, STATUS, kind), (numbers, PARAMETERS, "dim")]
+        return [*cells, *((text, room, "dim") for text, room in self._wide(shape, file))]
+
+    def _strip(self, cells: Sequence[tuple[str, int, str]], width: int, *, cursor: bool) -> Strip:
+        left = max(LEAST_NAME, width - sum(room for _, room, _ in cells) - 1)
+        over = self.get_component_rich_style("layers--cursor") if cursor and self.has_focus else Style()
+        under = Style(underline=True) if cursor and not self.has_focus else Style()
+        segments = []
+        for text, room, kind in cells:
+            size = room or left
+            shown = text if cell_len(text) < size else self._cut(text, size - 2)
+            style = self.get_component_rich_style(f"layers--{kind}")
+            segments.append(Segment(set_cell_size(shown, size), style + under + over))
+        return Strip(segments).adjust_cell_length(width, self.rich_style + over)
+
+    def _cut(self, text: str, room: int) -> str:
+        """A text that is too long; of a whole name, as the filter shows it, the end tells more than the start."""
+        if self.rows.pattern and "." in text:
+            return f"…{text[-room:]}"
+        return f"{set_cell_size(text, room)}…"
+
+    def on_focus(self) -> None:
+        """The cursor shows where the keys go."""
+        self.refresh()
+
+    def on_blur(self) -> None:
+        """Its line is underlined only."""
+        self.refresh()
+
+
+def shape_text(shape: Sequence[int]) -> str:
+    """(6, 1, 3, 3) as 6x1x3x3."""
+    return "x".join(map(str, shape))
