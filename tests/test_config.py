@@ -38,7 +38,7 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
     return build(values)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=50)
 @given(VALUES.map(made_to_go_together))
 def test_any_configuration_is_read_back_from_its_file(tmp_path: Path, made: Config) -> None:
     file = tmp_path / "config.toml"

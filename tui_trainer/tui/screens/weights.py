@@ -238,8 +238,7 @@ class WeightsScreen(Screen[None]):
                 self._set(include_layers=(), exclude_layers=SETTINGS["exclude_layers"].from_text(text, ""))
 
         row = self.query_one(LayerPane).current
-        names = cover([layer.name for layer in row.layers], [layer.name for layer in row.layers]) if row else ()
-        now = self._patterns("exclude_layers") or names[:3]
+        now = self._patterns("exclude_layers") or ((row.path.removesuffix("."),) if row else ())
         self.app.push_screen(dialogs.AllButScreen(",".join(now)), named)
 
     def action_adapters(self) -> None:
