@@ -18,7 +18,7 @@ from tui_trainer.events import RunStarted, Warned
 from tui_trainer.models import catalog
 from tui_trainer.results import script
 from tui_trainer.run_folder import RunFolder
-from tui_trainer.start_weights import frozen_names, matched, weight_file
+from tui_trainer.start_weights import chosen_layers, fit, frozen_names, size_finder, weight_file
 from tui_trainer.text import display, user_path
 from tui_trainer.weights.load import load_into
 
@@ -130,8 +130,9 @@ def _weights(config: Config, started: RunStarted) -> tuple[str, dict[str, torch.
     settings, model = config.model, _model(config, started)
     if not settings.pretrained:
         return "", None, frozen_names(model, settings.freeze, ())
-    file = weight_file(settings)
-    report = matched(model, file, settings, started.classes)
+    outputs = len(started.classes)
+    found = fit(weight_file(settings), model.state_dict(), settings, started.classes, size_finder(config, outputs))
+    file, report = found.file, chosen_layers(found.matched, settings)
     done = load_into(model, file, report)
     frozen = frozen_names(model, settings.freeze, done.layers)
     state = model.state_dict()
