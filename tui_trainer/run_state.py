@@ -69,6 +69,7 @@ class RunState:
     warnings: int = 0
     outcome: str = ""
     message: str = ""
+    logged: int = 0  # lines so far; the oldest are dropped
     log: deque[LogLine] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
 
     @property
@@ -124,6 +125,7 @@ class RunState:
                 self._say(event, "warning", event.message)
 
     def _say(self, event: Event, level: str, text: str) -> None:
+        self.logged += 1
         self.log.append(LogLine(event.time, level, text))
 
     def _start(self, event: RunStarted) -> None:

@@ -24,6 +24,7 @@ def _still(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Own preferences and runs, fixed figures, no blinking cursor."""
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(usage, "gpu_gigabytes", lambda: None)
     monkeypatch.setattr(usage, "memory_megabytes", lambda: 321.0)
     monkeypatch.setattr(usage, "cpu_share", lambda: 0.95)
 

@@ -22,7 +22,7 @@ from tui_trainer.tui.widgets.steps import StepBar
 
 def shown(app: TrainerApp, selector: str) -> str:
     """The text of a widget of the current screen."""
-    return str(app.screen.query_one(selector, Static).render())
+    return str(app.screen.query_one(selector).render())
 
 
 async def begin(pilot: Pilot[int], app: TrainerApp, *events: object) -> ScriptedSession:
@@ -294,7 +294,7 @@ async def test_the_log_opens_and_advice_is_switched_off(make_app: MAKER) -> None
         await pilot.press("escape", "i")
         screen = app.screen
         assert isinstance(screen, TrainScreen)
-        assert screen.query_one("#advice", Static).render() is not None
+        assert screen.query_one("#advice").render() is not None
         assert screen._advise is False
 
 

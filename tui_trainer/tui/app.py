@@ -8,9 +8,10 @@ import functools
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from textual.app import App, SystemCommand
+from textual.filter import LineFilter
 from textual.screen import Screen
 
 from tui_trainer.background import go_on, start_new
@@ -24,6 +25,7 @@ from tui_trainer.session import FollowedSession, LocalSession, Session
 from tui_trainer.text import user_path
 from tui_trainer.tui import preferences
 from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.filters import AsciiFilter, ColourlessFilter
 from tui_trainer.tui.keys import EVERYWHERE, SCREENS, bindings
 from tui_trainer.tui.screens.data import DataScreen
 from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, key_in_words
@@ -70,6 +72,7 @@ class TrainerApp(App[int]):
         self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
         self.works = Works()  # threads of screens that come and go
+        self._ascii, self._colourless = AsciiFilter(), ColourlessFilter()
         self._leave_at, self._leave_with = float("inf"), 0
 
     def on_mount(self) -> None:
@@ -108,6 +111,11 @@ class TrainerApp(App[int]):
             for key in keys:
                 run = functools.partial(self.run_action, key.action, owner)
                 yield SystemCommand(f"{key.label} ({key_in_words(key.key)})", key.help, run)
+
+    def get_line_filters(self) -> Sequence[LineFilter]:
+        """What every line goes through before it is drawn."""
+        filters = [] if self.no_color else list(super().get_line_filters())  # Textual's own leaves greys
+        return [*filters, *[self._colourless] * self.no_color, *[self._ascii] * (self.glyphs == "ascii")]
 
     @property
     def crash(self) -> BaseException | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -20,6 +21,8 @@ from tui_trainer.tui.terminal import shielded, speaks_utf8
 if TYPE_CHECKING:
     from tui_trainer.tui.app import TrainerApp
 
+SWITCH = 0.001  # seconds that a computing thread keeps the interpreter while a key waits for it; Python's is 0.005
+
 
 def log_file() -> Path:
     """Where the screens log what belongs to no run."""
@@ -30,6 +33,8 @@ def log_file() -> Path:
 
 def launch(resolved: Resolved, follow: RunFolder | None = None, *, in_ascii: bool = False) -> int:
     """Run the app, over the run `follow` if it is given; the exit code. The terminal is as before when this returns."""
+    os.environ.setdefault("TEXTUAL_FPS", "120")  # frames are few: this is only how soon an answer is drawn
+    sys.setswitchinterval(SWITCH)
     resource_tracker.ensure_running()  # inside the app it could not be started: its stderr has no descriptor
     log = log_file()
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -66,3 +71,5 @@ def _end(app: TrainerApp) -> None:
 def warm_up() -> None:
     """Import what training needs while the first screen only waits."""
     import tui_trainer.run  # noqa: F401
+
+    gc.freeze()  # else each full collection walks PyTorch's modules: 0.2 s in which no key is answered

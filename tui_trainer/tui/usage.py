@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 _last = [0.0, 0.0, 0.0]  # wall clock, processor time, share
+
+
+def in_words() -> tuple[str, ...]:
+    """What of the machine this program uses: processor, memory, memory of the GPU it trains on."""
+    used = gpu_gigabytes()
+    gpu = (f"GPU {used[0]:.1f}/{used[1]:.0f} GB",) if used else ()
+    return (*gpu, f"cpu {cpu_share():.0%}", f"{memory_megabytes():,.0f} MB")
+
+
+def gpu_gigabytes() -> tuple[float, float] | None:
+    """Memory in use and in all of the current CUDA device; None without one, or while torch is not loaded."""
+    torch = sys.modules.get("torch")  # looking must not load it
+    cuda = getattr(torch, "cuda", None)
+    if cuda is None or not hasattr(cuda, "is_initialized") or not cuda.is_initialized():
+        return None
+    try:
+        free, total = cuda.mem_get_info()
+    except RuntimeError:  # the device is gone
+        return None
+    return (total - free) / 1e9, total / 1e9
 
 
 def memory_megabytes() -> float:

@@ -25,11 +25,13 @@ from tui_trainer.tui.screens.dialogs import AskScreen
 from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
 
-WELCOME = """\
-Train an image classifier here, step by step: choose a folder of images (1), set the DataLoader (2),
-the model (3) and the recipe (4), then ctrl+r starts and 5 shows the training, which you steer by keys.
-Nothing to train on yet? Press s for 1,797 handwritten digits, then ctrl+r: it takes ten seconds."""
+WELCOME = (
+    "Train an image classifier here, step by step: choose a folder of images (1), set the DataLoader (2), the model "
+    "(3) and the recipe (4); ctrl+r starts, and 5 shows the training, which you steer by keys.\n\n"
+    "Nothing to train on yet? Press s for 1,797 handwritten digits, then ctrl+r: it takes ten seconds."
+)
 HEADERS = ("run", "state", "best", "val top-1", "epochs", "when", "model", "data")
+ON_A_RUN = ("open", "resume", "copy_config", "mark", "compare", "note", "rename", "delete")
 WIDE = 100  # cells from which on all columns are shown
 BARS = "▁▂▃▄▅▆▇█"
 
@@ -72,6 +74,7 @@ class HomeScreen(Screen[None]):
         filtered = f"{len(self._runs)} of {len(everything)} runs with {display(self._words, 40)}; / changes it"
         self.query_one("#filtered", Static).update(Content.styled(filtered, "$foreground-muted"))
         self.query_one("#filtered").display = bool(self._words)
+        self.refresh_bindings()
         if everything:
             table.focus()
 
@@ -92,8 +95,14 @@ class HomeScreen(Screen[None]):
 
     @property
     def _current(self) -> PastRun | None:
+        if not self._runs:
+            return None
         row = self.query_one(DataTable).cursor_row
         return self._runs[row] if row < len(self._runs) else None
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """What acts on a run is there when there is one."""
+        return self._current is not None if action in ON_A_RUN else True
 
     def on_data_table_row_selected(self) -> None:
         """Enter or a click."""

@@ -50,6 +50,7 @@ class RecipeScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Look now and then at what runs in the background."""
+        self.query_one("#schedule", Chart).glyphs = getattr(self.app, "glyphs", "braille")
         self.set_interval(0.1, self._look)
 
     def on_screen_resume(self) -> None:

@@ -7,7 +7,6 @@ import math
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
@@ -28,10 +27,13 @@ from tui_trainer.tui.screens.results import ResultsScreen
 from tui_trainer.tui.screens.try_image import TryScreen
 from tui_trainer.tui.trainer import Trainer
 from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.lines import Lines
 from tui_trainer.tui.widgets.picture import Line
 from tui_trainer.tui.widgets.status import RunStatus, result_text, state_in_words
 from tui_trainer.tui.widgets.steps import StepBar
 
+STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "evaluate", "detach")
+RESUMABLE = ("stopped", "aborted", "failed")
 TICKS_A_FRAME = 3  # a frame costs the training thread up to 30 ms of the interpreter; rare events are drawn at once
 STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "app.detach")
 AFTERWARDS = ("results", "try_image", "export", "new_run")
@@ -58,28 +60,33 @@ class TrainScreen(Screen[None]):
         self._ready = False  # the widgets are there
         self.taken = 0  # events taken in
         self._drawn_ago = 0  # ticks
-        self._drawn: dict[str, object] = {}  # what the lines show, so that only a change costs a redraw
+        self._logged: tuple[int, ...] = ()  # what the log shows
+        # Kept here, since looking a widget up costs more than a tick.
+        self._charts: dict[str, Chart] = {}
+        self._bar, self._status = StepBar("train"), RunStatus()
+        self._advice, self._log, self._result = Lines(id="advice"), Lines(id="log"), Static(id="result")
         self.state = RunState()
 
     def compose(self) -> ComposeResult:
         """Status, charts side by side, advice, log."""
         lines = Line(name="train"), Line(name="val", smooth=False)
-        yield StepBar("train")
-        yield RunStatus()
+        yield self._bar
+        yield self._status
         with Horizontal(id="charts"):
             yield Chart("loss", lines, smoothing=0.6, id="loss")
             yield Chart("top-1", lines, percent=True, smoothing=0.6, id="score")
-        yield Static(id="advice")
+        yield self._advice
         with Vertical(id="below"):
-            yield Static(id="result")
-            yield Static(id="log")
+            yield self._result
+            yield self._log
         yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """The result comes at the end."""
-        self.query_one("#result").display = False
+        self._result.display = False
         self._ready = True
         for chart in self.query(Chart):
+            self._charts[chart.id or ""] = chart
             chart.can_focus = False
             chart.glyphs = getattr(self.app, "glyphs", "braille")
 
@@ -88,15 +95,17 @@ class TrainScreen(Screen[None]):
         self._trainer, self._said, self._asked = trainer, False, ""
         self.refresh_bindings()
         self.state = RunState()
+        self._logged = ()
+        self.refresh_bindings()
         self.remove_class("-ended")
         self._before = not_repeated(history.read_events()) if history is not None else []
         if self._ready:
             self._clear()
 
     def _clear(self) -> None:
-        for chart in self.query(Chart):
+        for chart in self._charts.values():
             chart.clear()
-        self.query_one("#result").display = False
+        self._result.display = False
 
     def tell(self, text: str) -> None:
         """What is being prepared. Called in the trainer's thread: it only keeps the text."""
@@ -104,7 +113,7 @@ class TrainScreen(Screen[None]):
 
     def tick(self) -> None:
         """Ten times a second: take in what has happened, draw it if the screen is shown."""
-        if self._trainer is None or self._said or not self._ready or not self.query(RunStatus):
+        if self._trainer is None or self._said or not self._ready:
             return
         ended = not self._trainer.running  # asked before draining, so that nothing comes after the end
         events, self._before = self._before + self._trainer.drain(), []
@@ -142,7 +151,7 @@ class TrainScreen(Screen[None]):
 
     def _draw_again(self, started: RunStarted) -> None:
         """A run goes on: what it trained after that step, and trains again, is taken off the charts."""
-        for chart in self.query(Chart):
+        for chart in self._charts.values():
             chart.clear()
         folder = self._trainer.session.folder if self._trainer else None
         if folder is not None and folder.events.exists():
@@ -160,24 +169,32 @@ class TrainScreen(Screen[None]):
                 self._chart(chart).append("val", event.epoch + 1, event.metrics.get(f"val_{name}", math.nan))
 
     def _chart(self, name: str) -> Chart:
-        return self.query_one(f"#{name}", Chart)
+        return self._charts[name]
 
     def _draw(self) -> None:
         state, preparing = self.state, self._preparing if self.state.phase == "starting" else ""
         words, style = state_in_words(state, self._asked or preparing)
-        self.query_one(StepBar).status(words, style)
-        self.query_one(RunStatus).show(state, usage.memory_megabytes(), usage.cpu_share())
-        for chart in self.query(Chart):
+        self._bar.status(words, style)
+        self._status.show_run(state, usage.in_words())
+        for chart in self._charts.values():
             chart.flush()
         self._draw_advice()
         self._draw_log()
 
     def _draw_log(self) -> None:
-        box = self.query_one("#log", Static)
-        lines = list(self.state.log)[-max(1, box.size.height) :]
+        box, log = self._log, self.state.log
+        logged = (self.state.logged, box.size.height)
+        if logged == self._logged:
+            return
+        self._logged = logged
         styles = {"good": "$text-success", "warning": "$text-warning"}
-        parts = [(f"{display(line.text, 300)}\n", styles.get(line.level, "$foreground-muted")) for line in lines]
-        self._update("#log", Content.assemble(*parts))
+        last = itertools.islice(log, max(0, len(log) - box.size.height), None)
+        box.show([[(display(line.text, 300), styles.get(line.level, "$foreground-muted"))] for line in last])
+
+    def on_resize(self) -> None:
+        """More or less of the log has room, and the result is cut somewhere else."""
+        if self._trainer is not None and self._ready:
+            self.call_after_refresh(self._draw)
 
     def _end(self) -> None:
         """The run is over: the screen stays and turns into its result."""
@@ -187,9 +204,8 @@ class TrainScreen(Screen[None]):
             self.state.phase = self.state.outcome = "failed"
             self.state.message = self._trainer.error
         folder = self._trainer.session.folder
-        result = self.query_one("#result", Static)
-        result.display = True
-        result.update(result_text(self.state, str(folder.path) if folder else "", self.size.width - 2))
+        self._result.display = True
+        self._result.update(result_text(self.state, str(folder.path) if folder else "", self.size.width - 2))
         self.add_class("-ended")
         self.refresh_bindings()
         self._draw()
@@ -199,7 +215,15 @@ class TrainScreen(Screen[None]):
         if self._trainer is not None:
             self._draw()
         else:
-            self.query_one(StepBar).status("nothing is training: ctrl+r starts", "$foreground-muted")
+            self._bar.status("nothing is training: ctrl+r starts", "$foreground-muted")
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """The footer shows what works now: steering while a run goes on, resuming one that can be gone on with."""
+        if action in STEERING:
+            return self._trainer is not None and not self._said
+        if action == "resume_run":
+            return self._said and self.state.outcome in RESUMABLE
+        return True
 
     def _send(self, command: Command, asked: str) -> None:
         if self._trainer is None or not self._trainer.running:
@@ -297,7 +321,7 @@ class TrainScreen(Screen[None]):
     def action_metric(self) -> None:
         """Both charts, the loss alone, the other metric alone."""
         self._shown = (self._shown + 1) % 3
-        for number, chart in enumerate(self.query(Chart), 1):
+        for number, chart in enumerate(self._charts.values(), 1):
             chart.display = self._shown in (0, number)
 
     def action_log_scale(self) -> None:
@@ -306,27 +330,27 @@ class TrainScreen(Screen[None]):
 
     def action_smooth(self, steps: int) -> None:
         """Average over more or fewer samples."""
-        for chart in self.query(Chart):
+        for chart in self._charts.values():
             chart.smoother(steps)
 
     def action_crosshair(self, columns: int) -> None:
         """Move it in both charts, and read out what stands there."""
-        for chart in self.query(Chart):
+        for chart in self._charts.values():
             chart.move_crosshair(columns)
 
     def action_clear(self) -> None:
         """Take it away."""
-        for chart in self.query(Chart):
+        for chart in self._charts.values():
             chart.clear_crosshair()
 
     def action_zoom(self, steps: int) -> None:
         """Fewer or more epochs; the view stays where it is."""
-        for chart in self.query(Chart):
+        for chart in self._charts.values():
             (chart.zoom_in if steps > 0 else chart.zoom_out)()
 
     def action_follow(self) -> None:
         """The whole run, live."""
-        for chart in self.query(Chart):
+        for chart in self._charts.values():
             chart.follow()
 
     def on_chart_crosshair_moved(self, event: Chart.CrosshairMoved) -> None:
@@ -337,10 +361,4 @@ class TrainScreen(Screen[None]):
     def _draw_advice(self) -> None:
         sentence = self._sentences.get("loss" if self._shown < 2 else "score", "")
         text = sentence or (advice(self.state) if self._advise else "")
-        style = "$foreground" if sentence else "$text-warning"
-        self._update("#advice", Content.styled(text, style))
-
-    def _update(self, selector: str, content: Content) -> None:
-        if self._drawn.get(selector) != content:
-            self._drawn[selector] = content
-            self.query_one(selector, Static).update(content, layout=False)
+        self._advice.show([[(f" {text}", "" if sentence else "$text-warning")]])

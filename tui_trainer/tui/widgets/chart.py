@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,6 +17,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.text import display
+from tui_trainer.tui.widgets.lines import plain_strips
 from tui_trainer.tui.widgets.picture import COLOURS, Line, Look, Picture, Run, fit_view, notice, whole
 from tui_trainer.tui.widgets.raster import View
 from tui_trainer.tui.widgets.series import LADDER, Series, describe
@@ -148,7 +149,11 @@ class Chart(Widget, can_focus=True):
         if picture.notice or (self._look.window is None and self._fit() != picture.frame.view):
             self._redraw()
             return
-        rows = {row: span for row, span in picture.amend().items() if row < len(self._strips)}  # a chart may be cut off
+        self._refresh_rows(picture, picture.amend())
+
+    def _refresh_rows(self, picture: Picture, changed: Mapping[int, tuple[int, int]]) -> None:
+        """Draw these parts of rows, and the header if it is another one."""
+        rows = {row: span for row, span in changed.items() if row < len(self._strips)}  # a chart may be cut off
         for row in rows:
             self._strips[row] = None
         regions = [Region(first, row, last - first + 1, 1) for row, (first, last) in rows.items()]
@@ -165,7 +170,12 @@ class Chart(Widget, can_focus=True):
 
     def smoother(self, steps: int) -> None:
         """Go up (or down) the ladder of smoothing factors."""
-        self._see(replace(self._look, level=max(0, min(len(LADDER) - 1, self._look.level + steps))))
+        level, picture = max(0, min(len(LADDER) - 1, self._look.level + steps)), self._picture
+        if picture is None or picture.notice:
+            self._see(replace(self._look, level=level))
+        elif level != self._look.level:
+            self._look = replace(self._look, level=level)
+            self._refresh_rows(picture, picture.smooth(self._look))
         self._tell()
 
     def zoom_in(self) -> None:
@@ -234,11 +244,16 @@ class Chart(Widget, can_focus=True):
         """Draw with the other characters."""
         self._redraw()
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Rows of the chart, laid out for the size that it has now."""
+        picture = self._picture
+        if picture is not None and (picture.width, picture.height) != self.size:
+            self._picture = None
+        return plain_strips(self, crop, self.render_line)
+
     def render_line(self, y: int) -> Strip:
         """One row of the chart: header, plot, axis, or epochs."""
-        picture = self._picture
-        if picture is None or (picture.width, picture.height) != self.size:
-            picture = self._build()
+        picture = self._picture or self._build()
         strip = self._strips[y]
         if strip is None:
             runs = picture.row(y, self._look) if y else picture.header(self._look)
@@ -289,10 +304,16 @@ class Chart(Widget, can_focus=True):
             self._see(replace(self._look, window=(right - 2 * reach, right)))
 
     def _cross(self, x: float | None) -> None:
-        """Put the crosshair at epoch x."""
-        self._look = replace(self._look, crosshair=x)
+        """Put the crosshair at epoch x; only its columns and the header are drawn."""
+        before, self._look = self._look.crosshair, replace(self._look, crosshair=x)
         self._strips = [None] * len(self._strips)
-        self.refresh()
+        picture = self._picture
+        if picture is None:
+            self.refresh()
+        else:
+            columns = [picture.gutter + picture.cell(at) for at in (before, x) if at is not None]
+            bars = [Region(column, 1, 1, self.size.height - 1) for column in columns if 0 < column < self.size.width]
+            self.refresh(Region(0, 0, self.size.width, 1), *bars)
         self._tell()
 
     def _tell(self) -> None:

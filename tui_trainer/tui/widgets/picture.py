@@ -137,6 +137,19 @@ class Picture:
         changed = self.canvas.draw(self._layers, self.frame, first)
         for s in late:
             s.settle()
+        return self._places(changed)
+
+    def smooth(self, look: Look) -> dict[int, tuple[int, int]]:
+        """Draw the averages of another level; what else there is stays. Gives what `amend` gives."""
+        before, self.look = self._layers, look
+        self._layers, self._classes = self._stack()
+        if len(before) != len(self._layers):
+            return self.amend(0)
+        kept = {n for n, (old, new) in enumerate(zip(before, self._layers, strict=True)) if old == new}
+        return self._places(self.canvas.draw(self._layers, self.frame, 0, kept))
+
+    def _places(self, changed: Mapping[int, tuple[int, int]]) -> dict[int, tuple[int, int]]:
+        """Rows and columns of the plot as those of the chart."""
         return {row + 1: (a + self.gutter, b + self.gutter) for row, (a, b) in changed.items()}
 
     def _clean_column(self, series: Series) -> int:

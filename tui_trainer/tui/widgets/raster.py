@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
@@ -74,7 +74,12 @@ class Frame:
 
     def column(self, x: float) -> int:
         """The dot column of x, which may lie outside."""
-        return math.floor(max(-_FAR, min(_FAR, (x - self.view.left) * self._per_x)) + 0.5)
+        dots = (x - self.view.left) * self._per_x
+        return math.floor((dots if -_FAR < dots < _FAR else math.copysign(_FAR, dots)) + 0.5)
+
+    def end(self, c: int) -> float:
+        """Where dot column c ends, but for rounding."""
+        return self.view.left + (c + 0.5) / self._per_x if self._per_x else math.inf
 
     def row(self, y: float) -> int:
         """The dot row of y, which may lie outside; below the last row if y has no logarithm."""
@@ -82,7 +87,8 @@ class Frame:
             if y <= 0.0:
                 return self.down
             y = math.log10(y)
-        return math.floor(max(-_FAR, min(_FAR, (self.view.top - y) * self._per_y)) + 0.5)
+        dots = (self.view.top - y) * self._per_y
+        return math.floor((dots if -_FAR < dots < _FAR else math.copysign(_FAR, dots)) + 0.5)
 
 
 class Trace:
@@ -136,8 +142,10 @@ class Trace:
 
     def _mark(self, c: int, top: int, bottom: int) -> None:
         if self._first <= c < self._across:
-            self.top[c] = min(self.top[c], max(top, 0))
-            self.bottom[c] = max(self.bottom[c], min(bottom, self._down - 1))
+            if top < self.top[c]:
+                self.top[c] = max(top, 0)
+            if bottom > self.bottom[c]:
+                self.bottom[c] = min(bottom, self._down - 1)
 
     def _fill(self, first: int, last: int, top: int, bottom: int) -> None:
         for c in range(max(first, self._first), min(last, self._across - 1) + 1):
@@ -149,6 +157,9 @@ class Trace:
             self._mark(c1, min(r0, r1), max(r0, r1))
             return
         slope = (r1 - r0) / (c1 - c0)
+        if c1 == c0 + 1 and r0 == r1:  # the usual case of a dense line
+            self._mark(c1, r1, r1)
+            return
         for c in range(max(c0, self._first), min(c1, self._across - 1) + 1):
             start = math.floor(r0 + slope * (max(c - 0.5, c0) - c0) + 0.5)
             stop = math.floor(r0 + slope * (min(c + 0.5, c1) - c0) + 0.5)
@@ -166,7 +177,11 @@ def _groups(series: Series, frame: Frame, first: int) -> Iterator[tuple[int, int
     while start < len(xs):
         c, stop = column(xs[start]), start + 1
         if stop < len(xs) and column(xs[stop]) == c:
-            stop = bisect_right(xs, c, stop, key=column)
+            stop = bisect_right(xs, frame.end(c), stop)  # a key would cost a call for each sample that it looks at
+            while stop < len(xs) and column(xs[stop]) <= c:
+                stop += 1
+            while column(xs[stop - 1]) > c:
+                stop -= 1
         yield c, start, stop
         if c >= frame.across:
             return
@@ -188,15 +203,19 @@ class Canvas:
         self._traces: list[Trace] = []
         self._empty = [True] * columns
 
-    def draw(self, layers: Sequence[Layer], frame: Frame, first: int = 0) -> dict[int, tuple[int, int]]:
+    def draw(
+        self, layers: Sequence[Layer], frame: Frame, first: int = 0, kept: Collection[int] = ()
+    ) -> dict[int, tuple[int, int]]:
         """Draw `layers`, later ones on top, from dot column `first` on (0 if the layers are others).
 
-        Gives the rows that changed, each with its first and last changed column.
+        Those whose index is in `kept` are as they were. Gives the rows that changed, each with its first and last
+        changed column.
         """
         if len(self._traces) != len(layers):
             self._traces = [Trace(self.across, self.down) for _ in layers]
-        for trace, layer in zip(self._traces, layers, strict=True):
-            trace.draw(layer, frame, first)
+        for index, (trace, layer) in enumerate(zip(self._traces, layers, strict=True)):
+            if index not in kept:
+                trace.draw(layer, frame, first)
         changed: dict[int, tuple[int, int]] = {}
         for column in range(first // self.cell_across, self.columns):
             for row in self._compose(column, layers):
@@ -215,7 +234,13 @@ class Canvas:
         for index, trace in enumerate(self._traces):
             for c in dots:
                 self._stack(trace.top[c], trace.bottom[c], self.glyphs.bits[c - begin], index, owners, masks)
-        return [row for row in range(self.rows) if self._set(row, column, owners[row], masks[row], layers)]
+        cells, changed = self.glyphs.cells, []
+        for row, (owner, mask) in enumerate(zip(owners, masks, strict=True)):
+            text = " " if owner < 0 else cells[mask] if cells else layers[owner].mark
+            if self.owner[row][column] != owner or self.text[row][column] != text:
+                self.owner[row][column], self.text[row][column] = owner, text
+                changed.append(row)
+        return changed
 
     def _stack(
         self, top: int, bottom: int, bits: tuple[int, ...], index: int, owners: list[int], masks: list[int]
@@ -227,15 +252,6 @@ class Canvas:
                 owners[row], masks[row] = index, 0
             begin = row * down
             masks[row] |= sum(bits[max(top - begin, 0) : bottom - begin + 1])
-
-    def _set(self, row: int, column: int, owner: int, mask: int, layers: Sequence[Layer]) -> bool:
-        """Write one cell. Says whether it changed."""
-        drawn = self.glyphs.cells[mask] if self.glyphs.cells else layers[owner].mark
-        text = drawn if owner >= 0 else " "
-        if self.owner[row][column] == owner and self.text[row][column] == text:
-            return False
-        self.owner[row][column], self.text[row][column] = owner, text
-        return True
 
 
 def ticks(low: float, high: float, most: int) -> list[float]:

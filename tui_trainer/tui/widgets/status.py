@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from textual.content import Content
-from textual.widgets import Static
 
 from tui_trainer.metric_names import RATES, headline, in_words
 from tui_trainer.run_state import RunState
 from tui_trainer.text import display, duration
+from tui_trainer.tui.widgets.lines import Lines, Row
 
 FULL, EMPTY = "━", "─"
 STYLES = {
@@ -28,31 +29,48 @@ def state_in_words(state: RunState, asked: str = "") -> tuple[str, str]:
     return words, STYLES.get(state.phase, "$text-accent")
 
 
-class RunStatus(Static):
+class RunStatus(Lines):
     """Progress of epoch and run, and the numbers beside it."""
 
-    def show(self, state: RunState, megabytes: float, cpu: float) -> None:
-        """Draw it."""
-        self.update(self._text(state, megabytes, cpu), layout=False)
+    def show_run(self, state: RunState, usage: Sequence[str]) -> None:
+        """Draw it; `usage` says what of the machine is in use."""
+        self.show([_progress(state, self.size.width), _numbers(state, usage, self.size.width)])
 
-    def _text(self, state: RunState, megabytes: float, cpu: float) -> Content:
-        width = max(6, (self.size.width - 58) // 2)
-        number = f"{min(state.epoch + 1, state.epochs)}/{state.epochs}" if state.epochs else "-"
-        left = f"{duration(state.eta_seconds)} left" if state.eta_seconds else duration(state.seconds)
-        lr = f"{state.lr:.3g}" if math.isfinite(state.lr) else "-"
-        best = f"  best {_best(state)}" if state.best else ""
-        return Content.assemble(
-            (f" epoch {number} ", "bold"),
-            *_bar(state.epoch_done, width),
-            (f" {state.batch}/{state.batches}", "$foreground-muted"),
-            "   run ",
-            *_bar(state.run_done, width),
-            f" {state.run_done:4.0%}  {left}\n",
-            (f" lr {lr}  {state.images_per_second:,.0f} {state.unit}/s  ", "$foreground"),
-            (f"data wait {state.data_wait:.0%}  ", "$text-warning" if state.data_wait > 0.5 else "$foreground-muted"),
-            (f"memory {megabytes:,.0f} MB  cpu {cpu:.0%}", "$foreground-muted"),
-            (best, "$text-success"),
-        )
+
+def _progress(state: RunState, room: int) -> Row:
+    number = f"{min(state.epoch + 1, state.epochs)}/{state.epochs}" if state.epochs else "-"
+    left = f"{duration(state.eta_seconds)} left" if state.eta_seconds else duration(state.seconds)
+    batches = f" {state.batch}/{state.batches}"
+    words = (f" epoch {number} ", batches, "   run ", f" {state.run_done:4.0%}  {left}")
+    width = max(0, (room - sum(map(len, words))) // 2)
+    return [
+        (words[0], "bold"),
+        *_bar(state.epoch_done, width),
+        (words[1], "$foreground-muted"),
+        (words[2], ""),
+        *_bar(state.run_done, width),
+        (words[3], ""),
+    ]
+
+
+def _numbers(state: RunState, usage: Sequence[str], room: int) -> Row:
+    """The most important first; what does not fit is left out as a whole."""
+    lr = f"{state.lr:.3g}" if math.isfinite(state.lr) else "-"
+    best = [(f"best {_best(state)}", "$text-success")] if state.best else []
+    wait = "$text-warning" if state.data_wait > 0.5 else "$foreground-muted"
+    words = [
+        (f"lr {lr}", ""),
+        (f"{state.images_per_second:,.0f} {state.unit}/s", ""),
+        *best,
+        (f"data wait {state.data_wait:.0%}", wait),
+        *((word, "$foreground-muted") for word in usage),
+    ]
+    used, shown = 1, [(" ", "")]
+    for text, style in words:
+        used += len(text) + 2
+        if used - 2 <= room:
+            shown.append((f"{text}  ", style))
+    return shown
 
 
 def _bar(part: float, width: int) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from textual.content import Content
-from textual.widgets import Static
-
 from tui_trainer.tui.keys import STEPS
+from tui_trainer.tui.widgets.lines import Lines
 
 
-class StepBar(Static):
+class StepBar(Lines):
     """The five steps with their keys, the current one marked; on the right the state in words."""
 
     def __init__(self, current: str) -> None:
@@ -21,6 +19,7 @@ class StepBar(Static):
 
     def on_resize(self) -> None:
         """The state stays at the right edge."""
+        super().on_resize()
         self._draw()
 
     def status(self, text: str, style: str = "$foreground-muted") -> None:
@@ -38,4 +37,4 @@ class StepBar(Static):
         used = sum(len(text) for text, _ in parts)
         text, style = self._status
         gap = max(1, self.size.width - used - len(text) - 1)
-        self.update(Content.assemble(*parts, " " * gap, (text, style)), layout=False)
+        self.show([[*parts, (" " * gap, ""), (text, style)]])
