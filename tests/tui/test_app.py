@@ -258,11 +258,20 @@ async def test_a_second_run_is_not_started_over_the_first(make_app: MAKER) -> No
         session.close()
 
 
-async def test_keys_of_the_training_screen_without_a_run_say_so(make_app: MAKER) -> None:
+async def test_the_footer_offers_what_works_now(make_app: MAKER) -> None:
     app = make_app()
-    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+    steering = {"space", "s", "c", "e", "a"}
+    async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("5", "space")
-        assert any("Nothing is training" in note.message for note in app._notifications)
+        assert "nothing is training" in shown(app, "#steps")
+        assert steering.isdisjoint(app.screen.active_bindings)
+        session = await begin(pilot, app, *a_run(until=5))
+        assert steering <= set(app.screen.active_bindings)
+        assert "r" not in app.screen.active_bindings
+        session.say(RunEnded(outcome="stopped", message="Stopped.", epochs=0, step=5, seconds=1.0), None)
+        await settle(pilot, app)
+        assert steering.isdisjoint(app.screen.active_bindings)
+        assert "r" in app.screen.active_bindings
 
 
 async def test_the_charts_move_together(make_app: MAKER) -> None:

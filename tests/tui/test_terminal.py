@@ -57,11 +57,7 @@ def test_an_exception_in_a_widget_restores_the_terminal_and_is_an_error(on_pty: 
 
 
 def test_native_output_does_not_reach_the_screen(on_pty: Start, tmp_path: Path) -> None:
-    noise = (
-        "import os, threading\n"
-        "write = lambda: [os.write(n, b'NOISE-OF-A-LIBRARY') for n in (1, 2)]\n"
-        "threading.Timer(1.0, write).start()\n"
-    )
+    noise = "import os\nlaunch.warm_up = lambda: [os.write(n, b'NOISE-OF-A-LIBRARY') for n in (1, 2)]\n"
     app = on_pty(NO_WARM_UP + noise + MAIN)
     app.read_until("Quit")
     app.send(b"1")

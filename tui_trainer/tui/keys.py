@@ -16,7 +16,6 @@ class Key:
     label: str
     help: str
     show: bool = True
-    shown_as: str = ""  # in the footer, where Textual's sign for it is known to few and not ASCII
 
 
 STEPS = ("data", "loader", "weights", "recipe", "train")
@@ -36,7 +35,7 @@ FORM = (
     Key("enter", "edit", "Edit", "change the setting under the cursor"),
     Key("right,space", "cycle(1)", "Next", "the next choice, or one more", show=False),
     Key("left", "cycle(-1)", "Back", "the choice before, or one less", show=False),
-    Key("backspace,delete", "reset", "Default", "back to the default", shown_as="del"),
+    Key("backspace,delete", "reset", "Default", "back to the default"),
 )
 LAYERS = (
     Key("up,k", "move(-1)", "Up", "the row above", show=False),
@@ -167,6 +166,4 @@ SCREENS: dict[str, tuple[Key, ...]] = {
 
 def bindings(keys: tuple[Key, ...]) -> list[BindingType]:
     """The same for Textual."""
-    return [
-        Binding(k.key, k.action, k.label, show=k.show, key_display=k.shown_as or None, tooltip=k.help) for k in keys
-    ]
+    return [Binding(k.key, k.action, k.label, show=k.show, tooltip=k.help) for k in keys]

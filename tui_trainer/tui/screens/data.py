@@ -46,7 +46,7 @@ class DataScreen(Screen[None]):
     """
     BINDINGS = [
         *bindings(SCREENS["data"]),
-        Binding("tab", "app.focus_next", "Report", key_display="tab", tooltip="to the report, which the arrows scroll"),
+        Binding("tab", "app.focus_next", "Report", key_display="⇥", tooltip="to the report, which the arrows scroll"),
     ]
 
     def __init__(self, draft: Draft) -> None:
