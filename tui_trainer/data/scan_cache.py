@@ -16,8 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from tui_trainer.data import folders
 from tui_trainer.data.index import Index
 from tui_trainer.data.index_file import IndexFile, open_index, write_index
@@ -30,6 +28,8 @@ SMALLEST = 2_000  # images; fewer are listed as fast as they are looked up
 
 def cache_folder() -> Path:
     """Where the entries lie."""
+    import platformdirs
+
     return platformdirs.user_cache_path("tui-trainer") / "index"
 
 

@@ -35,7 +35,6 @@ from tui_trainer.tui.widgets.steps import StepBar
 STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "evaluate", "detach")
 RESUMABLE = ("stopped", "aborted", "failed")
 TICKS_A_FRAME = 3  # a frame costs the training thread up to 30 ms of the interpreter; rare events are drawn at once
-STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "app.detach")
 AFTERWARDS = ("results", "try_image", "export", "new_run")
 
 
@@ -218,12 +217,12 @@ class TrainScreen(Screen[None]):
             self._bar.status("nothing is training: ctrl+r starts", "$foreground-muted")
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The footer shows what works now: steering while a run goes on, resuming one that can be gone on with."""
+        """The footer has what steers a run while it goes on, and what can be done with its model afterwards."""
         if action in STEERING:
             return self._trainer is not None and not self._said
         if action == "resume_run":
             return self._said and self.state.outcome in RESUMABLE
-        return True
+        return self._said if action in AFTERWARDS else True
 
     def _send(self, command: Command, asked: str) -> None:
         if self._trainer is None or not self._trainer.running:
@@ -251,12 +250,6 @@ class TrainScreen(Screen[None]):
             self.notify("r goes on with a run that has stopped or failed.", markup=False)
             return
         self.app.resume(folder)  # type: ignore[attr-defined]
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """The footer has what steers a run while it goes on, and what can be done with its model afterwards."""
-        if action in STEERING:
-            return not self._said
-        return self._said if action in AFTERWARDS else True
 
     def _trained_run(self) -> str:
         """The folder of the run on this screen, if its model can be used now; else it says why not."""
