@@ -59,7 +59,7 @@ def test_started_in_the_background_it_is_watched_and_steered_like_any_other(term
     run = RunFolder(tmp_path / "run")
     terminal.read_until("train", 60)
     terminal.send(b"4")
-    terminal.read_until("label_smoothing", 60)
+    terminal.read_until("optimizer", 60)
     terminal.send(b"b")
     terminal.read_until("step-", 90)
     assert owner(run) != terminal.process.pid
