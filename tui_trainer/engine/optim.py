@@ -38,8 +38,11 @@ def build_optimizer(
     weight_decay: float,
     nesterov: bool = False,
     arguments: Mapping[str, Any] | None = None,
+    fused: bool = True,
 ) -> Optimizer:
     """The optimizer `name` of torch.optim, in any case of letters; fused where it can be.
+
+    Not `fused` where some parameters begin to train later: the fused kernels want all of a group to have a state.
 
     Raises:
         ConfigError: there is none, or it does not take what is given.
@@ -58,7 +61,7 @@ def build_optimizer(
     own = {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov}
     given = {key: value for key, value in own.items() if key in taken} | dict(arguments or {})
     if "fused" in taken and not {"foreach", "differentiable"} & given.keys():
-        given["fused"] = _can_fuse(parameters)
+        given["fused"] = fused and _can_fuse(parameters)
     try:
         return cls(parameters, **given)
     except (ValueError, TypeError, RuntimeError) as error:
