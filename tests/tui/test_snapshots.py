@@ -55,7 +55,7 @@ def training(*events: Event | BaseException | None, theme: str = "textual-dark",
             await pilot.pause(0.05)
             if app.trainer is not None and app._train_screen.taken >= len([e for e in events if e]):
                 break
-        await pilot.pause(0.25)
+        await pilot.pause(0.8)  # several frames
         await pilot.press(*keys)
         await still(pilot)
 
