@@ -91,7 +91,7 @@ def _age(dated: tuple[float, RunFolder]) -> float:
 
 def _changed(folder: RunFolder) -> float:
     with contextlib.suppress(OSError):
-        return max(path.stat().st_mtime for path in (folder.events, folder.config) if path.exists())
+        return max((path.stat().st_mtime for path in (folder.events, folder.config) if path.exists()), default=0.0)
     return 0.0
 
 
