@@ -51,9 +51,10 @@ def training(*events: Event | BaseException | None, theme: str = "textual-dark",
         session = ScriptedSession(Path("/home/me/runs/lenet-20260101-120000"))
         app.begin(session)
         session.say(*events)
-        for _ in range(40):
+        for _ in range(400):
             await pilot.pause(0.05)
-            if app.trainer is not None and app._train_screen.taken >= len([e for e in events if e]):
+            taken = app._train_screen.taken >= len([event for event in events if isinstance(event, Event)])
+            if taken and (app._train_screen._said or events[-1] is not None):
                 break
         await pilot.pause(0.8)  # several frames
         await pilot.press(*keys)

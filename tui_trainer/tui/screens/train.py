@@ -208,6 +208,7 @@ class TrainScreen(Screen[None]):
         self.add_class("-ended")
         self.refresh_bindings()
         self._draw()
+        self.call_after_refresh(self._draw)  # the log has another height from then on
 
     def on_screen_resume(self) -> None:
         """Draw at once what happened behind other screens."""
