@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
@@ -396,3 +397,15 @@ async def test_a_folder_that_is_not_there_is_told_of_before_anything_starts(make
         await pilot.press("ctrl+r")
         assert app.trainer is None
         assert any("There is no folder /nowhere/at/all" in note.message for note in app._notifications)
+
+
+async def test_keys_that_come_in_one_chunk_keep_their_order(make_app: MAKER) -> None:
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2", "down", "down", "enter")
+        await pilot.pause()
+        for key, character in (("backspace", "\x7f"), ("2", "2"), ("enter", "\r")):
+            app.post_message(events.Key(key, character))
+        await pilot.pause()
+        await pilot.pause(0.3)
+        assert app.draft.values["num_workers"] == 2
