@@ -23,7 +23,8 @@ from collections.abc import Iterator
 
 from textual.app import App, ComposeResult
 
-from tui_trainer.tui.widgets.chart import Chart, Line
+from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.picture import Line
 from tui_trainer.tui.widgets.series import Series
 
 COLUMNS, ROWS = 120, 40

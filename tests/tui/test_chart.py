@@ -7,7 +7,8 @@ from textual.binding import BindingType
 from textual.geometry import Region
 from textual.pilot import Pilot
 
-from tui_trainer.tui.widgets.chart import Chart, Line
+from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.picture import Line
 
 
 class Alone(App[None]):

@@ -11,7 +11,8 @@ from textual.widgets import Input, OptionList, Static
 from tests.tui.conftest import MAKER
 from tests.tui.test_data_screen import report_text, settle, until
 from tui_trainer.tui import preferences
-from tui_trainer.tui.screens.choose_folder import ChooseFolder, FolderTree, complete
+from tui_trainer.tui.screens.choose_folder import ChooseFolder, FolderTree
+from tui_trainer.tui.widgets.typed import complete
 
 
 async def test_typing_a_path_with_completion(

@@ -11,11 +11,9 @@ from tui_trainer.tui.widgets.raster import (
     Frame,
     Layer,
     View,
-    log_ticks,
-    tick_labels,
-    ticks,
 )
 from tui_trainer.tui.widgets.series import Series
+from tui_trainer.tui.widgets.ticks import log_ticks, tick_labels, ticks
 
 NAN = math.nan
 

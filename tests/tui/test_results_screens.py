@@ -22,9 +22,10 @@ from tui_trainer.tui.screens.confusion import ConfusionScreen
 from tui_trainer.tui.screens.export import ExportScreen
 from tui_trainer.tui.screens.look import LookScreen
 from tui_trainer.tui.screens.results import ResultsScreen
-from tui_trainer.tui.screens.try_image import TryScreen, bars, complete
+from tui_trainer.tui.screens.try_image import TryScreen, bars
 from tui_trainer.tui.widgets.confusion_matrix import ConfusionMatrix
 from tui_trainer.tui.widgets.residuals import Residuals
+from tui_trainer.tui.widgets.typed import complete
 
 
 @pytest.fixture(scope="module")
@@ -218,10 +219,10 @@ async def test_residuals_are_drawn(make_app: MAKER) -> None:
 def test_completion_of_files(tmp_path: Path) -> None:
     (tmp_path / "cats").mkdir()
     (tmp_path / "car.png").touch()
-    assert complete(f"{tmp_path}/ca") == f"{tmp_path}/car.png"
-    assert complete(f"{tmp_path}/cat") == f"{tmp_path}/cats/"
-    assert complete(f"{tmp_path}/x") is None
-    assert complete("/no/such/folder/x") is None
+    assert complete(f"{tmp_path}/ca", files=True) == f"{tmp_path}/car.png"
+    assert complete(f"{tmp_path}/cat", files=True) == f"{tmp_path}/cats/"
+    assert complete(f"{tmp_path}/x", files=True) is None
+    assert complete("/no/such/folder/x", files=True) is None
 
 
 def test_bars_show_hostile_names_as_text() -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -26,6 +24,7 @@ from tui_trainer.engine.metrics import Classification, Measure, Sums
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
 from tui_trainer.engine.precision import Precision
+from tui_trainer.engine.random_states import random_states, set_random_states
 from tui_trainer.engine.schedule import Schedule
 from tui_trainer.engine.step import Scored, no_mix
 from tui_trainer.metric_names import less_is_better
@@ -268,7 +267,7 @@ class Job:
             "scaler": self.precision.state_dict(),
             "ema": self.ema.state_dict() if self.ema else {},
             "live": {"lr": self.lr, "epochs": self.epochs, "patience": self.patience},
-            "rng": _rng_states(self.device),
+            "rng": random_states(self.device),
             "classes": list(self.classes),
             **self.checkpoint_extra,
         }
@@ -286,27 +285,4 @@ class Job:
         self.pace = Pace(self.state.seconds)
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)
-        _set_rng_states(saved["rng"], self.device)
-
-
-def _rng_states(device: torch.device) -> dict[str, Any]:
-    """Of every generator that a model may draw from, in types that torch.load(weights_only=True) takes."""
-    kind, words, *rest = np.random.get_state(legacy=True)
-    states: dict[str, Any] = {
-        "cpu": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": (kind, np.asarray(words).tolist(), *rest),
-    }
-    if device.type == "cuda":
-        states["cuda"] = torch.cuda.get_rng_state(device)
-    return states
-
-
-def _set_rng_states(states: Mapping[str, Any], device: torch.device) -> None:
-    torch.set_rng_state(states["cpu"])
-    if device.type == "cuda" and "cuda" in states:
-        torch.cuda.set_rng_state(states["cuda"], device)
-    if "python" in states:
-        version, words, gauss = states["python"]
-        random.setstate((version, tuple(words), gauss))
-        np.random.set_state(states["numpy"])
+        set_random_states(saved["rng"], self.device)

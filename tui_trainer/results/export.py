@@ -69,9 +69,9 @@ def export(
         with tempfile.TemporaryDirectory(dir=folder, prefix=".export-") as scratch:
             made = Path(scratch) / f"model.{form}"
             tell(f"writing {form}")
-            _quietly(lambda: _write(trained, form, made, inside, opset))
-            tell("reading it back")
-            verified = check(trained, form, made, inside, pictures(trained, data))
+            exported = _quietly(lambda: _write(trained, form, made, inside, opset))
+            tell("comparing it with the trained model")
+            verified = check(trained, form, exported or _reader(trained, form, made), inside, pictures(trained, data))
             target = folder / made.name
             kept = _opset(made) if form == "onnx" else None
             card = model_card.text(trained, form, inside, kept, verified)
@@ -114,13 +114,15 @@ def require(form: str) -> None:
         raise ConfigError(f"ONNX needs {', '.join(missing)}: pip install 'tui-trainer[onnx]'.")
 
 
-def check(trained: Trained, form: str, file: Path, inside: Inside, shown: Pictures) -> Verified:
-    """Compare what the file computes with the trained model.
+def check(
+    trained: Trained, form: str, exported: Callable[[Tensor], Tensor], inside: Inside, shown: Pictures
+) -> Verified:
+    """Compare what was exported with the trained model.
 
     Raises:
         WeightsError: they differ.
     """
-    verified: Verified = _quietly(lambda: agree(trained, inside, _reader(trained, form, file), shown))
+    verified: Verified = _quietly(lambda: agree(trained, inside, exported, shown))
     if not verified.good:
         raise WeightsError(
             f"The exported {form} differs from the trained model by {verified.difference:.2g} "
@@ -129,10 +131,13 @@ def check(trained: Trained, form: str, file: Path, inside: Inside, shown: Pictur
     return verified
 
 
-def _write(trained: Trained, form: str, path: Path, inside: Inside, opset: int | None) -> None:
+def _write(
+    trained: Trained, form: str, path: Path, inside: Inside, opset: int | None
+) -> Callable[[Tensor], Tensor] | None:
+    """Write the file; what it computes, where only unpickling could read it back."""
     if form == "safetensors":
         save_weights(path, trained.model.state_dict(), trained.metadata)
-        return
+        return None
     graph, example, free = Graph(trained, inside).eval(), _example(trained, inside), _free_sizes(inside)
     try:
         if form == "onnx":
@@ -141,9 +146,11 @@ def _write(trained: Trained, form: str, path: Path, inside: Inside, opset: int |
                 input_names=["images"], output_names=["outputs"], external_data=False,
             )  # fmt: skip
             _describe_onnx(path, trained)
-        else:
-            program = torch.export.export(graph, (example,), dynamic_shapes=(free,))
-            torch.export.save(program, path, extra_files={"metadata": model_card.metadata_json(trained)})
+            return None
+        program = torch.export.export(graph, (example,), dynamic_shapes=(free,))
+        torch.export.save(program, path, extra_files={"metadata": model_card.metadata_json(trained)})
+        computes: Callable[[Tensor], Tensor] = program.module()
+        return computes
     except (OSError, UserError):
         raise
     except Exception as error:  # the exporters raise whatever a model's own code makes them raise
@@ -190,9 +197,6 @@ def _reader(trained: Trained, form: str, path: Path) -> Callable[[Tensor], Tenso
         from tui_trainer.results.trained import load_trained
 
         return Graph(load_trained(str(path), trusted=True), Inside())  # its code ran already, when it was loaded
-    if form == "pt2":
-        loaded: Callable[[Tensor], Tensor] = torch.export.load(path).module()
-        return loaded
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])

@@ -48,6 +48,19 @@ LAYERS = (
     Key("left", "fold(False)", "Close", "close the subtree, or go to the one that holds this layer", show=False),
     Key("enter", "fold", "Fold", "open or close the subtree", show=False),
 )
+CHART = (  # where it has the focus; on the screens of a run their own keys move all charts together
+    Key("left", "move_crosshair(-1)", "Back", "crosshair to the sample before", show=False),
+    Key("right", "move_crosshair(1)", "On", "crosshair to the next sample", show=False),
+    Key("shift+left", "move_crosshair(-10)", "Far back", "ten columns back", show=False),
+    Key("shift+right", "move_crosshair(10)", "Far on", "ten columns on", show=False),
+    Key("escape", "clear_crosshair", "No crosshair", "take the crosshair away", show=False),
+    Key("z", "zoom_in", "Zoom in", "half the epochs, around the crosshair", show=False),
+    Key("Z", "zoom_out", "Zoom out", "twice the epochs", show=False),
+    Key("end", "follow", "Follow live", "show the whole run and follow it", show=False),
+    Key("y", "toggle_log", "Log scale", "logarithmic or linear y axis", show=False),
+    Key("plus", "smoother(1)", "Smoother", "average over more samples", show=False),
+    Key("minus", "smoother(-1)", "Rougher", "average over fewer samples", show=False),
+)
 SCREENS: dict[str, tuple[Key, ...]] = {
     "home": (
         Key("n", "new", "New run", "choose a dataset folder"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,7 +12,6 @@ from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.suggester import Suggester
 from textual.widgets import DirectoryTree, Input, OptionList, Static
 from textual.widgets.directory_tree import DirEntry
 from textual.widgets.option_list import Option
@@ -22,41 +20,14 @@ from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import UserError
 from tui_trainer.text import display
 from tui_trainer.tui import preferences
+from tui_trainer.tui.widgets.typed import PathSuggester, TypedInput
 
-MOST_ENTRIES = 10_000  # of a folder that are looked at for a completion
 HINT = "enter takes it, tab goes on, esc leaves"
 HINTS = {
     "path": "right completes, enter takes it, tab goes on, esc leaves",
     "recent": HINT,
     "tree": "right opens, left closes, backspace goes up, enter takes it",
 }
-
-
-class FolderSuggester(Suggester):
-    """Completes the last part of a path to the first folder that begins so."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        """The path with its last part completed; the disk is asked in a thread."""
-        return await asyncio.to_thread(complete, value)
-
-
-def complete(value: str) -> str | None:
-    """`value` with its last part completed to a folder; None if there is none."""
-    parent, slash, start = value.rpartition("/")
-    try:
-        with os.scandir(os.path.expanduser(parent + slash) or ".") as entries:  # noqa: PTH111
-            names = [entry.name for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False) if _fits(entry, start)]
-    except (OSError, ValueError):
-        return None
-    return f"{parent}{slash}{min(names)}/" if names else None
-
-
-def _fits(entry: os.DirEntry[str], start: str) -> bool:
-    hidden = entry.name.startswith(".") and not start.startswith(".")
-    return entry.name.startswith(start) and not hidden and display(entry.name) == entry.name and entry.is_dir()
 
 
 class FolderTree(DirectoryTree):
@@ -127,8 +98,8 @@ class ChooseFolder(ModalScreen[str | None]):
         """The path, recent folders, the tree."""
         with Vertical(classes="dialog tall"):
             yield Static("Dataset folder", classes="title")
-            yield Input(
-                self._path, placeholder="~/pictures/birds", suggester=FolderSuggester(), compact=True, id="path"
+            yield TypedInput(
+                self._path, placeholder="~/pictures/birds", suggester=PathSuggester(), compact=True, id="path"
             )
             yield Static(classes="problem")
             yield Static("recent", classes="heading recent")

@@ -12,6 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_trainer.tui.widgets.typed import TypedInput
+
 LOADING = "torchvision's models are being listed ..."
 
 
@@ -32,7 +34,7 @@ class ChooseModel(ModalScreen[str | None]):
         """The line, the list."""
         with Vertical(classes="dialog tall"):
             yield Static("Model", classes="title")
-            yield Input(placeholder="part of a name, such as resnet", compact=True)
+            yield TypedInput(placeholder="part of a name, such as resnet", compact=True)
             yield Static(Content(LOADING), id="loading")
             yield OptionList(*self._names)
 

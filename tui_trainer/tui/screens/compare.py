@@ -16,7 +16,8 @@ from tui_trainer.metric_names import label
 from tui_trainer.past_runs import PastRun
 from tui_trainer.text import display, duration
 from tui_trainer.tui.keys import SCREENS, bindings
-from tui_trainer.tui.widgets.chart import Chart, Line
+from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.picture import Line
 from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
 

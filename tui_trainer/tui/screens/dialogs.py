@@ -14,6 +14,7 @@ from tui_trainer.commands import LIVE_SETTINGS, Set
 from tui_trainer.errors import ConfigError
 from tui_trainer.session import set_from_text
 from tui_trainer.tui.keys import EVERYWHERE, FORM, SCREENS, Key
+from tui_trainer.tui.widgets.typed import TypedInput
 
 CLOSE: list[BindingType] = [Binding("escape", "close", "Close", tooltip="back to the screen below")]
 
@@ -111,7 +112,7 @@ class LiveEditScreen(ModalScreen[Set | None]):
         """A line to type in."""
         with Vertical(classes="dialog bottom"):
             yield Static(f"Change while running: {', '.join(LIVE_SETTINGS)}", classes="title")
-            yield Input(self._now, compact=True, select_on_focus=False)
+            yield TypedInput(self._now, compact=True, select_on_focus=False)
             yield Static(classes="help")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
@@ -139,7 +140,7 @@ class AskScreen(ModalScreen[str | None]):
         """A line to type in."""
         with Vertical(classes="dialog"):
             yield Static(Content(self._heading), classes="title")
-            yield Input(placeholder=self._example, compact=True)
+            yield TypedInput(placeholder=self._example, compact=True)
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it."""

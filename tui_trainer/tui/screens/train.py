@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
+from textual.containers import Vertical
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 
 from tui_trainer.advice import advice
 from tui_trainer.commands import Abort, Checkpoint, Command, Evaluate, Pause, Resume, Set, Stop
-from tui_trainer.comparison import best_before, val_curve
-from tui_trainer.events import Evaluated, Event, Progress, RunStarted
-from tui_trainer.metric_names import HEADLINES, RATES, label
+from tui_trainer.events import Event, Progress, RunStarted
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.run_state import RunState, not_repeated
 from tui_trainer.text import display
@@ -26,13 +23,12 @@ from tui_trainer.tui.screens.export import ExportScreen
 from tui_trainer.tui.screens.results import ResultsScreen
 from tui_trainer.tui.screens.try_image import TryScreen
 from tui_trainer.tui.trainer import Trainer
-from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.lines import Lines
-from tui_trainer.tui.widgets.picture import Line
+from tui_trainer.tui.widgets.run_curves import RunCurves
 from tui_trainer.tui.widgets.status import RunStatus, result_text, state_in_words
 from tui_trainer.tui.widgets.steps import StepBar
 
-STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "evaluate", "detach")
+STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "evaluate")
 RESUMABLE = ("stopped", "aborted", "failed")
 TICKS_A_FRAME = 3  # a frame costs the training thread up to 30 ms of the interpreter; rare events are drawn at once
 AFTERWARDS = ("results", "try_image", "export", "new_run")
@@ -52,28 +48,21 @@ class TrainScreen(Screen[None]):
         self._asked = ""  # what a key asked for and no event has confirmed yet
         self._advise = True
         self._said = False
-        self._sentences: dict[str, str] = {}  # what the crosshair of each chart reads
-        self._shown = 0
-        self._score = "top1"  # what the second chart shows
         self._before: list[Event] = []  # of the run that this one goes on with
         self._ready = False  # the widgets are there
         self.taken = 0  # events taken in
         self._drawn_ago = 0  # ticks
         self._logged: tuple[int, ...] = ()  # what the log shows
         # Kept here, since looking a widget up costs more than a tick.
-        self._charts: dict[str, Chart] = {}
-        self._bar, self._status = StepBar("train"), RunStatus()
+        self._bar, self._status, self._curves = StepBar("train"), RunStatus(), RunCurves()
         self._advice, self._log, self._result = Lines(id="advice"), Lines(id="log"), Static(id="result")
         self.state = RunState()
 
     def compose(self) -> ComposeResult:
         """Status, charts side by side, advice, log."""
-        lines = Line(name="train"), Line(name="val", smooth=False)
         yield self._bar
         yield self._status
-        with Horizontal(id="charts"):
-            yield Chart("loss", lines, smoothing=0.6, id="loss")
-            yield Chart("top-1", lines, percent=True, smoothing=0.6, id="score")
+        yield self._curves
         yield self._advice
         with Vertical(id="below"):
             yield self._result
@@ -84,27 +73,18 @@ class TrainScreen(Screen[None]):
         """The result comes at the end."""
         self._result.display = False
         self._ready = True
-        for chart in self.query(Chart):
-            self._charts[chart.id or ""] = chart
-            chart.can_focus = False
-            chart.glyphs = getattr(self.app, "glyphs", "braille")
 
     def follow(self, trainer: Trainer, history: RunFolder | None) -> None:
         """Show this session from now on; `history` is the run that it goes on with."""
         self._trainer, self._said, self._asked = trainer, False, ""
-        self.refresh_bindings()
         self.state = RunState()
         self._logged = ()
         self.refresh_bindings()
         self.remove_class("-ended")
         self._before = not_repeated(history.read_events()) if history is not None else []
         if self._ready:
-            self._clear()
-
-    def _clear(self) -> None:
-        for chart in self._charts.values():
-            chart.clear()
-        self._result.display = False
+            self._curves.clear()
+            self._result.display = False
 
     def tell(self, text: str) -> None:
         """What is being prepared. Called in the trainer's thread: it only keeps the text."""
@@ -132,51 +112,28 @@ class TrainScreen(Screen[None]):
         if not isinstance(event, Progress):
             self._asked = ""
         if isinstance(event, RunStarted):
-            name = self._score = HEADLINES.get(event.task, "top1")
-            self._chart("score").show_metric(label(name), percent=name in RATES)
-            if event.step:
-                self._draw_again(event)
-            self._draw_ghost()
-        self._add_points(event)
+            self._curves.start(event, self._folder, self._trained_before(event) if event.step else ())
+        self._curves.add(event)
 
-    def _draw_ghost(self) -> None:
-        """The best earlier run on the same data, dim behind this one."""
-        folder = self._trainer.session.folder if self._trainer else None
-        ghost = best_before(folder) if folder is not None else None
-        if ghost is not None:
-            for chart, name in (("loss", "loss"), ("score", self._score)):
-                points = val_curve(ghost.folder, f"val_{name}")
-                self._chart(chart).set_series(Line(name="best before", ghost=True, smooth=False), points)
+    @property
+    def _folder(self) -> RunFolder | None:
+        """Of the run that is shown, once it has one."""
+        return self._trainer.session.folder if self._trainer else None
 
-    def _draw_again(self, started: RunStarted) -> None:
-        """A run goes on: what it trained after that step, and trains again, is taken off the charts."""
-        for chart in self._charts.values():
-            chart.clear()
-        folder = self._trainer.session.folder if self._trainer else None
-        if folder is not None and folder.events.exists():
-            before = itertools.takewhile(lambda event: event != started, folder.read_events())
-            for event in not_repeated([*before, started]):
-                self._add_points(event)
-
-    def _add_points(self, event: Event) -> None:
-        if isinstance(event, Progress) and event.part == "train":
-            x = event.epoch + event.batch / max(1, event.batches)
-            for chart, name in (("loss", "loss"), ("score", self._score)):
-                self._chart(chart).append("train", x, event.metrics.get(f"batch_{name}", math.nan))
-        elif isinstance(event, Evaluated):
-            for chart, name in (("loss", "loss"), ("score", self._score)):
-                self._chart(chart).append("val", event.epoch + 1, event.metrics.get(f"val_{name}", math.nan))
-
-    def _chart(self, name: str) -> Chart:
-        return self._charts[name]
+    def _trained_before(self, started: RunStarted) -> list[Event]:
+        """What the run trained up to the step at which it goes on, and does not train again."""
+        folder = self._folder
+        if folder is None or not folder.events.exists():
+            return []
+        before = itertools.takewhile(lambda event: event != started, folder.read_events())
+        return not_repeated([*before, started])
 
     def _draw(self) -> None:
         state, preparing = self.state, self._preparing if self.state.phase == "starting" else ""
         words, style = state_in_words(state, self._asked or preparing)
         self._bar.status(words, style)
         self._status.show_run(state, usage.in_words())
-        for chart in self._charts.values():
-            chart.flush()
+        self._curves.flush()
         self._draw_advice()
         self._draw_log()
 
@@ -202,9 +159,9 @@ class TrainScreen(Screen[None]):
         if self._trainer.error and not self.state.ended:
             self.state.phase = self.state.outcome = "failed"
             self.state.message = self._trainer.error
-        folder = self._trainer.session.folder
         self._result.display = True
-        self._result.update(result_text(self.state, str(folder.path) if folder else "", self.size.width - 2))
+        path = str(self._folder.path) if self._folder else ""
+        self._result.update(result_text(self.state, path, self.size.width - 2))
         self.add_class("-ended")
         self.refresh_bindings()
         self._draw()
@@ -246,19 +203,12 @@ class TrainScreen(Screen[None]):
 
     def action_resume_run(self) -> None:
         """Go on with the run that has ended here."""
-        folder = self._trainer.session.folder if self._trainer else None
-        if folder is None or (self._trainer is not None and self._trainer.running):
-            self.notify("r goes on with a run that has stopped or failed.", markup=False)
-            return
-        self.app.resume(folder)  # type: ignore[attr-defined]
+        if self._folder is not None:
+            self.app.resume(self._folder)  # type: ignore[attr-defined]
 
     def _trained_run(self) -> str:
-        """The folder of the run on this screen, if its model can be used now; else it says why not."""
-        folder = self._trainer.session.folder if self._trainer else None
-        if folder is None or getattr(self.app, "training", False):
-            self.notify("A model can be tested and exported here when its run has ended.", timeout=3, markup=False)
-            return ""
-        return str(folder.path)
+        """The folder of the run on this screen, whose model can be used when it has ended."""
+        return str(self._folder.path) if self._folder is not None else ""
 
     def action_results(self, then: str) -> None:
         """Test the model, and go on to the confusion matrix if that was asked for."""
@@ -314,45 +264,37 @@ class TrainScreen(Screen[None]):
 
     def action_metric(self) -> None:
         """Both charts, the loss alone, the other metric alone."""
-        self._shown = (self._shown + 1) % 3
-        for number, chart in enumerate(self._charts.values(), 1):
-            chart.display = self._shown in (0, number)
+        self._curves.next_metric()
 
     def action_log_scale(self) -> None:
         """Linear or logarithmic loss."""
-        self._chart("loss").toggle_log()
+        self._curves.toggle_log()
 
     def action_smooth(self, steps: int) -> None:
         """Average over more or fewer samples."""
-        for chart in self._charts.values():
-            chart.smoother(steps)
+        self._curves.smoother(steps)
 
     def action_crosshair(self, columns: int) -> None:
         """Move it in both charts, and read out what stands there."""
-        for chart in self._charts.values():
-            chart.move_crosshair(columns)
+        self._curves.move_crosshair(columns)
 
     def action_clear(self) -> None:
         """Take it away."""
-        for chart in self._charts.values():
-            chart.clear_crosshair()
+        self._curves.clear_crosshair()
 
     def action_zoom(self, steps: int) -> None:
         """Fewer or more epochs; the view stays where it is."""
-        for chart in self._charts.values():
-            (chart.zoom_in if steps > 0 else chart.zoom_out)()
+        self._curves.zoom(steps)
 
     def action_follow(self) -> None:
         """The whole run, live."""
-        for chart in self._charts.values():
-            chart.follow()
+        self._curves.follow()
 
-    def on_chart_crosshair_moved(self, event: Chart.CrosshairMoved) -> None:
+    def on_chart_crosshair_moved(self) -> None:
         """Say in words what stands there."""
-        self._sentences[event.chart.id or ""] = event.text
         self._draw_advice()
 
     def _draw_advice(self) -> None:
-        sentence = self._sentences.get("loss" if self._shown < 2 else "score", "")
+        sentence = self._curves.sentence
         text = sentence or (advice(self.state) if self._advise else "")
         self._advice.show([[(f" {text}", "" if sentence else "$text-warning")]])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,12 +10,12 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
 from tui_trainer.text import display, user_path
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.widgets.gallery import Gallery, Shown
+from tui_trainer.tui.widgets.typed import PathSuggester, TypedInput
 from tui_trainer.tui.work import Work, Works
 
 if TYPE_CHECKING:
@@ -27,34 +25,6 @@ if TYPE_CHECKING:
 
 TICK = 0.1  # seconds between two looks at the thread
 BAR = 24  # cells of a probability of 1
-MOST_ENTRIES = 10_000  # of a folder that are looked at for a completion
-
-
-class FileSuggester(Suggester):
-    """Completes the last part of a path to the first file or folder that begins so."""
-
-    def __init__(self) -> None:
-        super().__init__(use_cache=False, case_sensitive=True)
-
-    async def get_suggestion(self, value: str) -> str | None:
-        """The path with its last part completed; the disk is asked in a thread."""
-        return await asyncio.to_thread(complete, value)
-
-
-def complete(value: str) -> str | None:
-    """`value` with its last part completed; None if nothing begins so."""
-    parent, slash, start = value.rpartition("/")
-    try:
-        with os.scandir(os.path.expanduser(parent + slash) or ".") as entries:  # noqa: PTH111
-            found = [entry for entry, _ in zip(entries, range(MOST_ENTRIES), strict=False) if _fits(entry.name, start)]
-            best = min(found, key=lambda entry: entry.name, default=None)
-            return None if best is None else f"{parent}{slash}{best.name}{'/' if best.is_dir() else ''}"
-    except (OSError, ValueError):
-        return None
-
-
-def _fits(name: str, start: str) -> bool:
-    return name.startswith(start) and (start.startswith(".") or not name.startswith(".")) and display(name) == name
 
 
 class TryScreen(ModalScreen[None]):
@@ -82,7 +52,7 @@ class TryScreen(ModalScreen[None]):
         """A line to type in, a picture, bars."""
         with Vertical(classes="dialog"):
             yield Static(Content(f"Try an image on {display(Path(self._run).name, 40)}"), classes="title")
-            yield Input(placeholder="path/to/image.jpg", suggester=FileSuggester(), compact=True)
+            yield TypedInput(placeholder="path/to/image.jpg", suggester=PathSuggester(files=True), compact=True)
             with Horizontal():
                 yield Gallery()
                 yield Static(id="answers")

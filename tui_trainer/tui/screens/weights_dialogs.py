@@ -12,6 +12,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_trainer.tui.widgets.typed import TypedInput
+
 SAME, ANY, HEAD = "same", "any", "head"
 PRESETS = (
     (SAME, "Same structure, all but ...", "load every layer except those that you name"),
@@ -67,7 +69,9 @@ class AllButScreen(ModalScreen[str | None]):
         """A line to type in."""
         with Vertical(classes="dialog"):
             yield Static("Load all layers but these (names or patterns, separated by commas)", classes="title")
-            yield Input(self._proposal, placeholder="fc1, layer4.*.conv1, **.bn1", compact=True, select_on_focus=False)
+            yield TypedInput(
+                self._proposal, placeholder="fc1, layer4.*.conv1, **.bn1", compact=True, select_on_focus=False
+            )
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take them."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.geometry import Region
 from textual.message import Message
 from textual.reactive import reactive
@@ -17,12 +17,11 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from tui_trainer.text import display
+from tui_trainer.tui.keys import CHART, bindings
 from tui_trainer.tui.widgets.lines import plain_strips
 from tui_trainer.tui.widgets.picture import COLOURS, Line, Look, Picture, Run, fit_view, notice, whole
 from tui_trainer.tui.widgets.raster import View
 from tui_trainer.tui.widgets.series import LADDER, Series, describe
-
-__all__ = ["Chart", "Line"]
 
 
 class Chart(Widget, can_focus=True):
@@ -47,30 +46,15 @@ class Chart(Widget, can_focus=True):
         & > .chart--notice { color: $foreground; text-style: dim; }
         & > .chart--crosshair { color: $foreground; }
         & > .chart--ghost { color: $foreground; text-style: dim; }
-        & > .chart--line-1 { color: $text-primary; }
-        & > .chart--line-2 { color: $text-warning; }
-        & > .chart--line-3 { color: $text-success; }
-        & > .chart--line-4 { color: $text-error; }
-        & > .chart--band-1 { color: $text-primary; text-style: dim; }
-        & > .chart--band-2 { color: $text-warning; text-style: dim; }
-        & > .chart--band-3 { color: $text-success; text-style: dim; }
-        & > .chart--band-4 { color: $text-error; text-style: dim; }
+        & > .chart--line-1, & > .chart--band-1 { color: $text-primary; }
+        & > .chart--line-2, & > .chart--band-2 { color: $text-warning; }
+        & > .chart--line-3, & > .chart--band-3 { color: $text-success; }
+        & > .chart--line-4, & > .chart--band-4 { color: $text-error; }
+        & > .chart--band-1, & > .chart--band-2, & > .chart--band-3, & > .chart--band-4 { text-style: dim; }
     }
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("left", "move_crosshair(-1)", "Back", show=False, tooltip="Crosshair to the sample before"),
-        Binding("right", "move_crosshair(1)", "On", show=False, tooltip="Crosshair to the next sample"),
-        Binding("shift+left", "move_crosshair(-10)", "Far back", show=False, tooltip="Ten columns back"),
-        Binding("shift+right", "move_crosshair(10)", "Far on", show=False, tooltip="Ten columns on"),
-        Binding("escape", "clear_crosshair", "No crosshair", show=False, tooltip="Remove the crosshair"),
-        Binding("z", "zoom_in", "Zoom in", show=False, tooltip="Half the epochs, around the crosshair"),
-        Binding("Z", "zoom_out", "Zoom out", show=False, tooltip="Twice the epochs"),
-        Binding("end", "follow", "Follow live", show=False, tooltip="Show the whole run and follow it"),
-        Binding("y", "toggle_log", "Log scale", show=False, tooltip="Logarithmic or linear y axis"),
-        Binding("plus", "smoother(1)", "Smoother", show=False, tooltip="Average over more samples"),
-        Binding("minus", "smoother(-1)", "Rougher", show=False, tooltip="Average over fewer samples"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(CHART)
 
     glyphs = reactive("braille", init=False)  # braille, half or ascii
 
@@ -82,11 +66,6 @@ class Chart(Widget, can_focus=True):
         x: float | None  # epochs; None: there is no crosshair
         text: str  # the sentence for x, "" without crosshair
 
-        @property
-        def control(self) -> Chart:
-            """The chart, for the selectors of `on`."""
-            return self.chart
-
     def __init__(
         self,
         title: str,
@@ -97,9 +76,8 @@ class Chart(Widget, can_focus=True):
         smoothing: float = 0.0,
         glyphs: str = "braille",
         id: str | None = None,  # noqa: A002 - as in every widget
-        classes: str | None = None,
     ) -> None:
-        super().__init__(id=id, classes=classes)
+        super().__init__(id=id)
         self.set_reactive(Chart.glyphs, glyphs)
         level = min(range(len(LADDER)), key=lambda rung: abs(LADDER[rung] - smoothing))
         self._look = Look(title=display(title), percent=percent, log=log, level=level)

@@ -5,7 +5,6 @@ While no value is being typed, letters and digits stay free for the keys of the 
 
 from __future__ import annotations
 
-from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
@@ -19,28 +18,13 @@ from tui_trainer.errors import ConfigError
 from tui_trainer.text import display
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import FORM, bindings
-
-EDITING = {
-    "backspace": "delete_left",
-    "delete": "delete_right",
-    "left": "cursor_left",
-    "right": "cursor_right",
-    "home": "home",
-    "end": "end",
-}
+from tui_trainer.tui.widgets.typed import TypedInput
 
 
-class ValueInput(Input):
+class ValueInput(TypedInput):
     """Where a value is typed; escape leaves it as it was."""
 
     BINDINGS = [Binding("escape", "leave", "Cancel", tooltip="leave the value as it was")]
-
-    async def on_key(self, event: events.Key) -> None:
-        """Edit at once: a binding goes up to the app first, and what is typed after it would come before it."""
-        if event.key in EDITING:
-            event.stop()
-            event.prevent_default()
-            await self.run_action(EDITING[event.key])
 
     def action_leave(self) -> None:
         """Give the keys back to the list."""

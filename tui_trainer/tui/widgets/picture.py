@@ -14,7 +14,7 @@ from itertools import groupby
 from rich.cells import cell_len, set_cell_size
 
 from tui_trainer.text import display
-from tui_trainer.tui.widgets.raster import GLYPHS, Canvas, Frame, Layer, View, log_ticks, tick_labels, ticks
+from tui_trainer.tui.widgets.raster import GLYPHS, Canvas, Frame, Layer, View
 from tui_trainer.tui.widgets.series import (
     LADDER,
     Series,
@@ -23,6 +23,7 @@ from tui_trainer.tui.widgets.series import (
     format_value,
     grown,
 )
+from tui_trainer.tui.widgets.ticks import log_ticks, tick_labels, ticks
 
 COLOURS = 4
 _MARKS = "*ox#"  # what draws a line where cells have no dots, by colour

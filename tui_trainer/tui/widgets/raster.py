@@ -1,4 +1,4 @@
-"""Lines as dots, dots as character cells, and the labels of axes.
+"""Lines as dots, and dots as character cells.
 
 Letters: x in epochs, y a value; c and r are the column and row of a dot, r = 0 on top.
 A cell holds `across` x `down` dots. In a cell that two layers reach, the later one is shown
@@ -13,7 +13,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 
-from tui_trainer.tui.widgets.series import Series, log_marks, round_step
+from tui_trainer.tui.widgets.series import Series
 
 _FAR = 1e6  # dots; what lies farther out is drawn as if it were there
 
@@ -252,50 +252,3 @@ class Canvas:
                 owners[row], masks[row] = index, 0
             begin = row * down
             masks[row] |= sum(bits[max(top - begin, 0) : bottom - begin + 1])
-
-
-def ticks(low: float, high: float, most: int) -> list[float]:
-    """2 to `most` multiples of a round step within `low`..`high`."""
-    step = round_step((high - low) / (most - 1))
-    while True:
-        first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-        if last > first:
-            break
-        step = round_step(step * 0.4)
-    every = 1 if last - first < most else last - first
-    return [k * step for k in range(first, last + 1, every)]
-
-
-def log_ticks(low: float, high: float, most: int) -> list[float]:
-    """At most `most` logarithms of round values within `low`..`high` (powers of ten)."""
-    marks = sorted({u for k in range(math.floor(low), math.ceil(high) + 1) for u in log_marks(k)})
-    inside = [u for u in marks if low - 1e-9 <= u <= high + 1e-9]
-    decades = [u for u in inside if u == round(u)]
-    chosen = inside if len(inside) <= most or len(decades) < 2 else decades
-    return chosen[:: math.ceil(len(chosen) / most)]
-
-
-def tick_labels(values: Sequence[float], *, log: bool, percent: bool) -> list[str]:
-    """Texts for the values of `ticks` (all with as many decimals as one needs), or of `log_ticks`."""
-    scale, unit = (100.0, " %") if percent else (1.0, "")
-    if log:
-        return [_short(10.0**u * scale) + unit for u in values]
-    shown = [value * scale for value in values]
-    close = 1e-6 * (shown[1] - shown[0])
-    plain = max(map(abs, shown)) < 1e5
-    for digits in range(5 if plain else 0):
-        if all(abs(round(value, digits) - value) <= close for value in shown):
-            return [f"{round(value, digits) + 0.0:.{digits}f}{unit}" for value in shown]
-    digits = next(n for n in range(18) if all(abs(float(f"{v:.{n}e}") - v) <= close or n == 17 for v in shown))
-    return [_scientific(value, digits) + unit for value in shown]
-
-
-def _short(value: float) -> str:
-    return f"{value:.6g}" if 1e-3 <= value < 1e5 else _scientific(value, 0)
-
-
-def _scientific(value: float, digits: int) -> str:
-    if value == 0:
-        return "0"
-    mantissa, exponent = f"{value:.{digits}e}".split("e")
-    return f"{mantissa}e{int(exponent)}"
