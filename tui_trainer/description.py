@@ -13,16 +13,19 @@ from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadat
 def describe(config: Config, data: Data) -> dict[str, str]:
     """Model, task, classes, how an image or a row becomes an input, and of numbers to predict names and scale."""
     index = data.index
+    rows = index.inputs if isinstance(index.inputs, Rows) else None
     metadata: dict[str, str] = to_metadata(
         task=index.task,
         model=config.model.model,
         model_args=config.model.model_args,
         classes=index.classes,
-        preprocessing=Preprocessing(spec=data.spec, mean=data.mean, std=data.std),
+        preprocessing=Preprocessing(
+            spec=data.spec,
+            mean=data.mean,
+            std=data.std,
+            inputs=rows.names if rows else (),
+            encoding=rows.encoding if rows else (),
+        ),
         targets=Targets(names=index.target_names, unit=index.unit, mean=data.target_mean, std=data.target_std),
     )
-    if isinstance(index.inputs, Rows):
-        encoding = [dict(one) for one in index.inputs.encoding]
-        rows = {"inputs": index.inputs.names, "encoding": encoding, "mean": data.mean, "std": data.std}
-        metadata |= {"preprocessing": json.dumps(rows)}
     return {**metadata, "hidden_sizes": json.dumps(config.model.hidden_sizes)}

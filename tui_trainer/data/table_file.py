@@ -203,6 +203,13 @@ def _require_different(names: Sequence[str], path: Path) -> None:
         raise DataError(f"{display(path)} has two columns of the name {display(twice[0], 60)}: rename one.")
 
 
+def column_texts(column: Column) -> tuple[str, ...]:
+    """What each row says, as text; nothing where a number is missing."""
+    if column.numbers is None:
+        return column.texts
+    return tuple("" if np.isnan(value) else f"{value:.10g}" for value in column.numbers.tolist())
+
+
 def find_column(columns: Sequence[Column], asked: str, setting: str, path: Path) -> Column:
     """The column of a name, or at a place: 1 is the first, -1 the last.
 

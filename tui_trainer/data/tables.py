@@ -14,15 +14,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from tui_trainer.data.encoding import known_texts
 from tui_trainer.data.index import TRAIN, VAL, ColumnFacts, Index, Rows, split
-from tui_trainer.data.table_file import Column, find_column, read_table
+from tui_trainer.data.table_file import Column, column_texts, find_column, read_table
 from tui_trainer.data.targets import must_be_there, part_column, parts_of, read_targets, target_columns
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display, user_path
 
 MOST_TEXTS = 100  # different texts of an input column, each of which becomes an input
-NO_TEXT = "(missing)"
 Parts = npt.NDArray[np.uint8]
 
 
@@ -50,13 +50,7 @@ def _with_rows(columns: Sequence[Column], more: Sequence[Column], val_data: str)
 def _joined(one: Column, other: Column) -> Column:
     if one.numbers is not None and other.numbers is not None:
         return Column(name=one.name, numbers=np.concatenate([one.numbers, other.numbers]))
-    return Column(name=one.name, texts=(*_texts(one), *_texts(other)))
-
-
-def _texts(column: Column) -> tuple[str, ...]:
-    if column.numbers is None:
-        return column.texts
-    return tuple("" if np.isnan(value) else f"{value:.10g}" for value in column.numbers.tolist())
+    return Column(name=one.name, texts=(*column_texts(one), *column_texts(other)))
 
 
 def index_of(columns: Sequence[Column], own_rows: int, path: Path, data: DataConfig, seed: int) -> Index:
@@ -163,8 +157,7 @@ def _encode(inputs: Sequence[Column], in_train: npt.NDArray[np.bool_], data: Dat
             names.append(one.name)
             encoding.append({"column": one.name, "fill": fill})
             continue
-        missing = one.missing
-        texts = [NO_TEXT if gone else text.strip() for text, gone in zip(one.texts, missing.tolist(), strict=True)]
+        texts = known_texts(one)
         categories = sorted(set(texts))
         made += [np.array([text == category for text in texts], np.float32) for category in categories]
         names += [f"{one.name}={category}" for category in categories]

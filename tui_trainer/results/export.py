@@ -95,6 +95,11 @@ def what_goes_inside(trained: Trained, form: str, *, preprocessing: bool, probab
     Raises:
         ConfigError: the format has no graph, or the task no probabilities.
     """
+    if trained.preprocessing.inputs:
+        raise ConfigError(
+            "The model takes rows of a table, and export is for models of images: "
+            "checkpoints/best.safetensors holds its weights, with the encoding of the columns in its metadata."
+        )
     if form == "safetensors" and (preprocessing or probabilities):
         raise ConfigError("safetensors holds weights, no graph: its metadata says the preprocessing; use onnx or pt2.")
     if probabilities and trained.task == "regression":

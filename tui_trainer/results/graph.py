@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from tui_trainer.data.index import CLASSIFICATION, REGRESSION
+from tui_trainer.data.transforms import Normalize
 from tui_trainer.results.trained import Trained
 
 
@@ -45,7 +46,7 @@ class Graph(nn.Module):
         super().__init__()
         self.model, self._inside, self._task = trained.model, inside, trained.task
         self._side = trained.preprocessing.spec.image_size
-        normalize = trained.preprocessing.normalize(torch.device("cpu"))
+        normalize = Normalize(trained.preprocessing.mean, trained.preprocessing.std, torch.device("cpu"))
         self.register_buffer("shift", normalize.shift)
         self.register_buffer("scale", normalize.scale)
         if trained.task == REGRESSION:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.datasets import ImageDataset, Sample
-from tui_trainer.data.index import Index
+from tui_trainer.data.index import Index, Rows
 from tui_trainer.results.trained import Trained
 
 BATCH_SIZE = 64
@@ -39,6 +39,11 @@ def answers(
     trained: Trained, index: Index, members: Sequence[int] | npt.NDArray[np.int64], batch_size: int = BATCH_SIZE
 ) -> Iterator[Answered]:
     """The model's outputs for these samples, in their order, a batch at a time."""
+    if isinstance(index.inputs, Rows):
+        for start in range(0, len(members), batch_size):
+            rows = np.asarray(members[start : start + batch_size], np.int64)
+            yield Answered(members=rows, outputs=trained.outputs(torch.from_numpy(index.inputs.features[rows])), bad=())
+        return
     dataset = ImageDataset(index, trained.preprocessing.spec)
     for numbers, samples in decoded(dataset, members, batch_size):
         good = [(number, s.image) for number, s in zip(numbers, samples, strict=True) if s.image is not None]

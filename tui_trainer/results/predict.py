@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tui_trainer.data.encoding import encode_as
 from tui_trainer.data.index import CLASSIFICATION, REGRESSION, Index
+from tui_trainer.data.table_file import read_table
 from tui_trainer.data.walk import EXTENSIONS
 from tui_trainer.errors import DataError
 from tui_trainer.results.inference import answers
@@ -34,6 +36,10 @@ class Prediction:
 
 def predict(trained: Trained, paths: Iterable[str], top_k: int = 5) -> Iterator[Prediction]:
     """A prediction for each path, in their order; one that cannot be read says why."""
+    if trained.preprocessing.inputs:
+        for path in paths:
+            yield from _of_table(trained, path, top_k)
+        return
     remaining = iter(paths)
     while chunk := list(itertools.islice(remaining, CHUNK)):
         index = files_index(chunk)
@@ -43,6 +49,19 @@ def predict(trained: Trained, paths: Iterable[str], top_k: int = 5) -> Iterator[
             for number in sorted((*told, *reasons)):
                 error, found = reasons.get(number, ""), told.get(number, ())
                 yield Prediction(path=chunk[number], answers=found, error=error)
+
+
+def _of_table(trained: Trained, path: str, top_k: int) -> Iterator[Prediction]:
+    """A prediction for each row of a table, called FILE:NUMBER; a table that cannot be read is one that says why."""
+    try:
+        features = encode_as(read_table(user_path(path)), trained.preprocessing.encoding, Path(path))
+    except DataError as error:
+        yield Prediction(path=path, error=str(error))
+        return
+    for start in range(0, len(features), CHUNK):
+        outputs = trained.outputs(torch.from_numpy(features[start : start + CHUNK]))
+        for number, found in enumerate(readings(trained, outputs, top_k), start + 1):
+            yield Prediction(path=f"{path}:{number}", answers=found)
 
 
 def files_index(paths: Sequence[str]) -> Index:

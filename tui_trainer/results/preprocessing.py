@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tui_trainer.data.datasets import Spec
-from tui_trainer.data.transforms import RESAMPLER, Normalize
+from tui_trainer.data.transforms import RESAMPLER, Normalize, Standardize
 
 RESIZES = ("squash", "crop", "pad")
 LARGEST_SIDE = 4096
@@ -22,15 +23,27 @@ LARGEST_SIDE = 4096
 
 @dataclass(frozen=True, kw_only=True)
 class Preprocessing:
-    """Decode and resize as `spec` says, then (x / 255 - mean) / std for each channel."""
+    """Decode and resize as `spec` says, then (x / 255 - mean) / std for each channel.
+
+    Of a table: columns become the `inputs` as `encoding` says, then (x - mean) / std for each.
+    """
 
     spec: Spec
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    inputs: tuple[str, ...] = ()
+    encoding: tuple[Mapping[str, Any], ...] = ()
 
-    def normalize(self, device: torch.device) -> Normalize:
-        """What takes (N, S, S, C) uint8 to the model's (N, C, S, S) float32."""
-        return Normalize(self.mean, self.std, device)
+    def normalize(self, device: torch.device) -> Callable[[Tensor], Tensor]:
+        """What takes (N, S, S, C) uint8 to the model's (N, C, S, S) float32, or rows (N, F) to (N, F)."""
+        return Standardize(self.mean, self.std) if self.inputs else Normalize(self.mean, self.std, device)
+
+    def to_json(self) -> str:
+        """As a weight file keeps it."""
+        numbers = {"mean": self.mean, "std": self.std}
+        if self.inputs:
+            return json.dumps({"inputs": self.inputs, "encoding": [dict(one) for one in self.encoding], **numbers})
+        return json.dumps({**asdict(self.spec), **numbers, "resampler": RESAMPLER})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +66,13 @@ def to_metadata(
     targets: Targets,
 ) -> dict[str, str]:
     """What stands in a weight file beside the tensors: all that a prediction needs."""
-    numbers = {"mean": preprocessing.mean, "std": preprocessing.std}
     return {
         "format": "tui-trainer",
         "task": task,
         "model": model,
         "model_args": json.dumps(model_args),
         "classes": json.dumps(classes),
-        "preprocessing": json.dumps({**asdict(preprocessing.spec), **numbers, "resampler": RESAMPLER}),
+        "preprocessing": preprocessing.to_json(),
         **({"targets": json.dumps(asdict(targets))} if targets.names else {}),
     }
 
@@ -99,13 +111,15 @@ def texts(text: str) -> tuple[str, ...]:
 
 
 def validation_preprocessing(metadata: Mapping[str, str]) -> Preprocessing:
-    """What validation did with each image, from the metadata of its weights.
+    """What validation did with each image or row, from the metadata of its weights.
 
     Raises:
         ValueError: it is not there, or makes no sense.
     """
     try:
         said: Any = json.loads(metadata["preprocessing"])
+        if "inputs" in said:
+            return _of_rows(said)
         size, channels, resize = said["image_size"], said["channels"], said["resize"]
         mean, std = (tuple(float(number) for number in said[name]) for name in ("mean", "std"))
     except (KeyError, TypeError) as error:
@@ -118,3 +132,14 @@ def validation_preprocessing(metadata: Mapping[str, str]) -> Preprocessing:
     if not sensible or len(mean) != channels or len(std) != channels:
         raise ValueError(f"mean {mean}, std {std}")
     return Preprocessing(spec=Spec(image_size=size, channels=channels, resize=resize), mean=mean, std=std)
+
+
+def _of_rows(said: Mapping[str, Any]) -> Preprocessing:
+    inputs, encoding = texts(json.dumps(said["inputs"])), tuple(said["encoding"])
+    mean, std = (tuple(float(number) for number in said[name]) for name in ("mean", "std"))
+    made = sum(len(one["categories"]) if "categories" in one else 1 for one in encoding)
+    sensible = all(map(math.isfinite, (*mean, *std))) and all(value > 0 for value in std)
+    if not sensible or not len(inputs) == made == len(mean) == len(std):
+        raise ValueError(f"{len(inputs)} inputs, {made} encoded, {len(mean)} means, {len(std)} deviations")
+    spec = Spec(image_size=0, channels=len(inputs), resize="squash")
+    return Preprocessing(spec=spec, mean=mean, std=std, inputs=inputs, encoding=encoding)

@@ -13,7 +13,10 @@ import numpy.typing as npt
 
 from tui_trainer.config import build, read_toml
 from tui_trainer.data import batches
-from tui_trainer.data.index import PARTS, Index
+from tui_trainer.data.encoding import encode_as
+from tui_trainer.data.index import PARTS, Index, Rows
+from tui_trainer.data.table_file import read_table
+from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.results.inference import answers
 from tui_trainer.results.outcomes import JUDGES, Classified, Labelled, Outcomes, Regressed
@@ -114,6 +117,7 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> tuple[Inde
     if data:
         values |= {"data": str(user_path(data)), "val_data": ""}
     index = _known_classes(batches.scan(build(values)), trained.classes)
+    index = _known_inputs(index, trained, build(values).data)
     if not data and folder is not None:
         index, notes = _as_it_was_split(index, folder)
     chosen = part or ("all" if data else "val")
@@ -140,6 +144,23 @@ def _known_classes(index: Index, classes: tuple[str, ...]) -> Index:
     else:
         targets = np.array([number[name] for name in index.classes], index.targets.dtype)[index.targets]
     return replace(index, targets=targets, classes=classes)
+
+
+def _known_inputs(index: Index, trained: Trained, data: DataConfig) -> Index:
+    """The same samples; rows of a table encoded as those that the model has learned from.
+
+    Raises:
+        DataError: the model takes images and these are rows, or the other way round, or a column is not there.
+    """
+    learned = trained.preprocessing
+    if isinstance(index.inputs, Rows) != bool(learned.inputs):
+        takes = "rows of a table" if learned.inputs else "images"
+        raise DataError(f"{display(index.root)} is nothing for this model, which takes {takes}.")
+    if not isinstance(index.inputs, Rows) or index.inputs.encoding == learned.encoding:
+        return index
+    encoded = encode_as(read_table(index.root, data.header), learned.encoding, index.root)
+    kept = [int(index.name(i)) - 1 for i in range(len(index))]
+    return replace(index, inputs=replace(index.inputs, features=encoded[kept], names=learned.inputs))
 
 
 def _as_it_was_split(index: Index, folder: RunFolder) -> tuple[Index, list[str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,7 +50,9 @@ class Trained:
 
     @torch.inference_mode()
     def outputs(self, images: Tensor) -> Tensor:
-        """(N, S, S, C) uint8 to (N, C) float32 on the CPU: the model's outputs, or numbers in their own unit.
+        """Images (N, S, S, C) uint8 or rows (N, F) float32 to outputs (N, C) float32 on the CPU.
+
+        Of numbers to predict they are in their own unit.
 
         Raises:
             WeightsError: one of them is not a finite number.
@@ -146,6 +149,7 @@ def _model(metadata: Mapping[str, str], outputs: int, preprocessing: Preprocessi
             image_size=spec.image_size,
             args=texts(metadata.get("model_args", "[]")),
             trusted=trusted,
+            hidden_sizes=[int(size) for size in json.loads(metadata.get("hidden_sizes", "[]"))],
         )
 
 
