@@ -101,6 +101,7 @@ class RunConfig:
     )
     keep_checkpoints: int = setting(2, "Newest checkpoints that are kept.", ge=1)
     keep_every: str = setting("", "Also keep for good the checkpoint of every 10 (epochs) or 5000steps.", metavar="N")
+    tensorboard: bool = setting(False, "Record for TensorBoard too, in tensorboard/ of the run folder.")
     allow_changed_data: bool = setting(False, "Resume although files of the dataset were added, removed or moved.")
     trust_code: bool = setting(False, "Run Python named by model or data that lies outside the current folder.")
 

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 
 from tui_trainer import config as configuration
-from tui_trainer import run_folder, user_code
+from tui_trainer import run_folder, tensorboard, user_code
 from tui_trainer.auto import (
     Choices,
     choose_inputs,
@@ -36,7 +37,7 @@ from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Commands, Job
 from tui_trainer.engine.keeping import Keeping, leave_a_good_end
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.metrics import build_measure
+from tui_trainer.engine.metrics import Confusion, build_measure
 from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.every import parse_every
 from tui_trainer.failures import in_words, record_all
@@ -72,6 +73,8 @@ class Run:
         failing: set[Recorder] = set()
         try:
             recorders += JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)
+            if self.config.run.tensorboard:
+                recorders.append(self._tensorboard())
             for event in self._told(commands):
                 yield from record_all(event, recorders, failing)
                 yield event
@@ -82,6 +85,13 @@ class Run:
                 with contextlib.suppress(OSError):
                     recorder.close()
             self.lock.release()
+
+    def _tensorboard(self) -> Recorder:
+        def counts() -> npt.NDArray[np.int64] | None:
+            whole = self.job.validated
+            return whole.counts.numpy() if isinstance(whole, Confusion) else None
+
+        return tensorboard.TensorBoard(self.folder.tensorboard, tensorboard.hyperparameters(self.config), counts)
 
     def _told(self, commands: Commands) -> Iterator[Event]:
         yield from self.news
@@ -119,6 +129,8 @@ def prepare(
     Raises:
         UserError: a setting, the data, the model or the folder does not do.
     """
+    if config.run.tensorboard:
+        tensorboard.require()
     if not config.run.resume:
         return _prepare(config, None, None, tell, given, made, cancelled)
     lock = RunLock(find_run(config.run.resume)).acquire()

@@ -51,6 +51,11 @@ class RunFolder:
         return self.path / "metrics.csv"
 
     @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files, where it was asked for."""
+        return self.path / "tensorboard"
+
+    @property
     def weights(self) -> Path:
         """Which layers were loaded from which file, if any were."""
         return self.path / "weights.json"

@@ -20,7 +20,7 @@ from tui_trainer.engine.ema import Ema
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.guard import Guard
 from tui_trainer.engine.keeping import Keeping
-from tui_trainer.engine.metrics import Classification, Measure, Sums
+from tui_trainer.engine.metrics import Classification, Measure, Sums, Whole
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
 from tui_trainer.engine.precision import Precision
@@ -135,6 +135,7 @@ class Job:
     weights_metadata: Mapping[str, str] = field(default_factory=dict)
     checkpoint_extra: Mapping[str, Any] = field(default_factory=dict)
     state: State = field(default_factory=State)
+    validated: Whole | None = None  # the last evaluation
     ending: str = ""  # the outcome of a run that is to end after this step
 
     def __post_init__(self) -> None:

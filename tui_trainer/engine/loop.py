@@ -89,7 +89,7 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
         yield from obey(job, commands)
         if job.ending:
             return {}
-    job.evaluating = False
+    job.evaluating, job.validated = False, whole
     metrics = means("val", sums) | {f"val_{name}": value for name, value in whole.metrics().items()}
     if job.asked:
         job.asked = False

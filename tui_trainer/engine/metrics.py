@@ -127,6 +127,11 @@ class Confusion:
         ranked = outputs.topk(min(TOP_K, outputs.shape[1]), dim=1).indices
         self._in_top_k += (ranked == targets[:, None]).any(1).sum()
 
+    @property
+    def counts(self) -> Tensor:
+        """Of (true class, predicted class) (C, C) int64, on the CPU."""
+        return self._counts.cpu()
+
     def metrics(self) -> dict[str, float]:
         """top1 and top5 over all samples, f1 averaged over the classes that occur (macro)."""
         counts = self._counts.double().cpu()
