@@ -30,10 +30,9 @@ def start(home: str, *args: str, size: tuple[int, int] = (100, 30)) -> tuple[Pty
 
 def answer(app: PtyApp, key: bytes, text: str) -> float:
     """Seconds from a key to `text` on the terminal."""
-    app.output = b""
     began = time.perf_counter()
     app.send(key)
-    app.read_until(text)
+    app.read_bytes_until(text.encode())
     return time.perf_counter() - began
 
 

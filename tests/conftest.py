@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")  # how fast an example is says how busy the machine is
 os.environ["OMP_NUM_THREADS"] = "1"  # also of other processes; many threads on small tensors are slow, and slow others
 
 ROOT = Path(__file__).resolve().parent.parent

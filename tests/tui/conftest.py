@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
+from tests.conftest import PATIENCE
 from tui_trainer.commands import Command
 from tui_trainer.config import resolve
 from tui_trainer.events import CheckpointSaved, Evaluated, Event, Progress, RunEnded, RunStarted, Warned
@@ -46,11 +49,13 @@ class ScriptedSession:
         self.folder = RunFolder(folder) if folder else None
         self.owned = True
         self.sent: list[Command] = []
+        self.said: list[Event | BaseException | None] = []
         self._events: queue.Queue[Event | BaseException | None] = queue.Queue()
 
     def say(self, *events: Event | BaseException | None) -> None:
         """Let the run say this next; None ends it."""
         for event in events:
+            self.said.append(event)
             self._events.put(event)
 
     def events(self) -> Iterator[Event]:
@@ -67,6 +72,29 @@ class ScriptedSession:
     def close(self) -> None:
         """End."""
         self.say(None)
+
+
+async def until(pilot: Pilot[int], done: Callable[[], object]) -> None:
+    """Let the app go on until something is so."""
+    begin = time.monotonic()
+    while not done():
+        assert time.monotonic() - begin < PATIENCE, "it did not happen"
+        await pilot.pause(0.01)
+
+
+async def settle(pilot: Pilot[int], app: TrainerApp) -> None:
+    """Let the training screen take in and draw all that the scripted run has said."""
+    assert app.trainer is not None
+    session, screen = app.trainer.session, app._train_screen
+    assert isinstance(session, ScriptedSession)
+    count = sum(isinstance(event, Event) for event in session.said)
+    ends = any(not isinstance(event, Event) for event in session.said)
+    await until(pilot, lambda: app.crash or (screen.taken >= count and (screen._said or not ends)))
+    assert app.crash is None
+    await pilot.pause()
+    if screen.is_current:
+        screen._draw()
+        await pilot.pause()
 
 
 def a_run(epochs: int = 4, steps: int = 20, until: int | None = None) -> list[Event]:

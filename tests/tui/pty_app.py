@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import os
 import pty
+import re
 import select
 import signal
 import struct
@@ -15,11 +16,14 @@ import termios
 import time
 from collections.abc import Sequence
 
+import pyte
+
 LEFT_ALTERNATE_SCREEN, SHOWN_CURSOR = b"\x1b[?1049l", b"\x1b[?25h"
+_FOREIGN = re.compile(rb"\x1b\[[<=>][0-9;]*[a-zA-Z]")  # keyboard protocols, which the model of the terminal prints
 
 
 class PtyApp:
-    """A process on a terminal of its own; `output` is all that it has written so far."""
+    """A process on a terminal of its own; `output` is all that it has written so far, `screen` what is seen of it."""
 
     def __init__(
         self, code: str, env: dict[str, str], size: tuple[int, int] = (80, 24), args: Sequence[str] = ()
@@ -29,6 +33,10 @@ class PtyApp:
         self._slave = slave
         self.modes_before = termios.tcgetattr(slave)
         self.output = b""
+        self._sent_at = 0  # how much had been written when the last keys were sent
+        self._drawn = 0  # how much of the output the model of the terminal has taken in
+        self._model = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self._model)
         self.process = subprocess.Popen(
             [sys.executable, "-c", code, *args],
             stdin=slave,
@@ -44,11 +52,25 @@ class PtyApp:
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def read_until(self, text: str, seconds: float = 30.0) -> None:
-        """Read until the screen has shown `text`."""
-        wanted, begin, start = text.encode(), time.monotonic(), len(self.output)
-        while wanted not in self.output[max(0, start - 4096) :]:
-            assert time.monotonic() - begin < seconds, f"{text!r} did not appear in {self.output[-3000:]!r}"
+    @property
+    def screen(self) -> str:
+        """What a person sees now, a line for each row."""
+        new, self._drawn = self.output[self._drawn :], len(self.output)
+        self._stream.feed(_FOREIGN.sub(b"", new))
+        return "\n".join(self._model.display)
+
+    def read_until(self, pattern: str, seconds: float = 30.0) -> None:
+        """Read until the screen shows what the regular expression describes; `.` goes over the ends of rows too."""
+        wanted, begin = re.compile(pattern, re.DOTALL), time.monotonic()
+        while not wanted.search(self.screen):
+            assert time.monotonic() - begin < seconds, f"{pattern!r} did not appear on\n{self.screen}"
+            self._read(0.1)
+
+    def read_bytes_until(self, text: bytes, seconds: float = 30.0) -> None:
+        """Read until `text` is written in answer to the last keys; cheaper than a look at the screen."""
+        begin = time.monotonic()
+        while text not in self.output[self._sent_at :]:
+            assert time.monotonic() - begin < seconds, f"{text!r} was not written in {self.output[-3000:]!r}"
             self._read(0.1)
 
     def idle(self, seconds: float) -> None:
@@ -59,6 +81,7 @@ class PtyApp:
 
     def send(self, keys: bytes) -> None:
         """Type."""
+        self._sent_at = len(self.output)
         os.write(self.master, keys)
 
     def kill(self, number: int) -> None:

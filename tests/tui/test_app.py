@@ -9,7 +9,7 @@ from textual import events
 from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
-from tests.tui.conftest import MAKER, ScriptedSession, a_run
+from tests.tui.conftest import MAKER, ScriptedSession, a_run, settle, until
 from tui_trainer.commands import Abort, Checkpoint, Pause, Resume, Set, Stop
 from tui_trainer.errors import DataError
 from tui_trainer.events import Paused, Resumed, RunEnded
@@ -33,12 +33,6 @@ async def begin(pilot: Pilot[int], app: TrainerApp, *events: object) -> Scripted
     session.say(*events)  # type: ignore[arg-type]
     await settle(pilot, app)
     return session
-
-
-async def settle(pilot: Pilot[int], app: TrainerApp) -> None:
-    """Let the thread hand over what it has, and the timer draw it."""
-    await pilot.pause(0.15)
-    await pilot.pause(0.15)
 
 
 async def test_every_step_is_reached_by_its_number_from_every_other(make_app: MAKER) -> None:
@@ -406,6 +400,4 @@ async def test_keys_that_come_in_one_chunk_keep_their_order(make_app: MAKER) -> 
         await pilot.pause()
         for key, character in (("backspace", "\x7f"), ("2", "2"), ("enter", "\r")):
             app.post_message(events.Key(key, character))
-        await pilot.pause()
-        await pilot.pause(0.3)
-        assert app.draft.values["num_workers"] == 2
+        await until(pilot, lambda: app.draft.values["num_workers"] == 2)

@@ -7,6 +7,7 @@ from textual.binding import BindingType
 from textual.geometry import Region
 from textual.pilot import Pilot
 
+from tests.tui.conftest import until
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.picture import Line
 
@@ -37,7 +38,7 @@ class Alone(App[None]):
 
 def rows(chart: Chart) -> list[str]:
     """What the chart shows, row by row."""
-    return [chart.render_line(y).text for y in range(chart.size.height)]
+    return [strip.text for strip in chart.render_lines(chart.size.region)]
 
 
 def whole_run(epochs: int = 8, per_epoch: int = 10) -> Chart:
@@ -275,11 +276,10 @@ async def test_resize_and_themes_draw_anew() -> None:
     async with Alone(chart).run_test(size=(80, 12)) as pilot:
         before = chart.render_line(0)
         pilot.app.theme = "textual-light"
-        await pilot.pause()
-        assert chart.render_line(0) != before
+        await until(pilot, lambda: chart.render_line(0) != before)
         assert chart.render_line(0).text == before.text
         await pilot.resize_terminal(40, 8)
-        assert [len(line) for line in rows(chart)] == [40] * 8
+        await until(pilot, lambda: [len(line) for line in rows(chart)] == [40] * 8)
 
 
 @pytest.mark.parametrize("theme", ["textual-dark", "textual-light", "ansi-dark", "ansi-light"])

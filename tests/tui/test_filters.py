@@ -10,7 +10,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 
-from tests.tui.conftest import MAKER, ScriptedSession, a_run
+from tests.tui.conftest import MAKER, ScriptedSession, a_run, settle
 from tui_trainer.tui.filters import ColourlessFilter, in_ascii
 
 KEYS = ("0", "1", "2", "3", "4", "5", "question_mark", "escape", "ctrl+p", "escape", "4", "down", "enter", "enter", "v")
@@ -43,7 +43,7 @@ async def test_every_screen_keeps_to_it(make_app: MAKER, monkeypatch: pytest.Mon
         session = ScriptedSession()
         app.begin(session)
         session.say(*a_run(until=30))
-        await pilot.pause(0.3)
+        await settle(pilot, app)
         app.notify("größer … ●")
         for key in ("q", "escape", *KEYS):
             await pilot.press(key)

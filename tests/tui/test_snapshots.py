@@ -10,7 +10,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Input
 
-from tests.tui.conftest import MAKER, ScriptedSession, a_run
+from tests.tui.conftest import MAKER, ScriptedSession, a_run, settle
 from tui_trainer.events import Event, Paused, RunEnded, to_json
 from tui_trainer.run_folder import RunFolder, runs_root
 from tui_trainer.tui.app import TrainerApp
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="picture
 
 async def still(pilot: Pilot[int]) -> None:
     """Let the timer draw what there is, and the cursors stop blinking."""
-    await pilot.pause(0.25)
+    await pilot.pause(0.15)
     for field in pilot.app.screen.query(Input):
         field.cursor_blink = False
     await pilot.pause()
@@ -51,12 +51,7 @@ def training(*events: Event | BaseException | None, theme: str = "textual-dark",
         session = ScriptedSession(Path("/home/me/runs/lenet-20260101-120000"))
         app.begin(session)
         session.say(*events)
-        for _ in range(400):
-            await pilot.pause(0.05)
-            taken = app._train_screen.taken >= len([event for event in events if isinstance(event, Event)])
-            if taken and (app._train_screen._said or events[-1] is not None):
-                break
-        await pilot.pause(0.8)  # several frames
+        await settle(pilot, app)
         await pilot.press(*keys)
         await still(pilot)
 

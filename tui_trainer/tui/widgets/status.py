@@ -75,7 +75,7 @@ def _numbers(state: RunState, usage: Sequence[str], room: int) -> Row:
 
 def _bar(part: float, width: int) -> tuple[tuple[str, str], tuple[str, str]]:
     full = round(part * width)
-    return (FULL * full, "$accent"), (EMPTY * (width - full), "$foreground-disabled")
+    return (FULL * full, "$accent"), (EMPTY * (width - full), "$foreground-muted")
 
 
 def _best(state: RunState) -> str:
