@@ -48,6 +48,8 @@ def test_a_flag_may_be_written_with_underscores(pair: tuple[Setting, Value]) -> 
         (["some/dir"], {"data": "some/dir"}),
         (["--data", "x_y"], {"data": "x_y"}),
         (["--name=a_b=c"], {"name": "a_b=c"}),
+        (["--data=--"], {"data": "--"}),
+        (["--data=x=--"], {"data": "x=--"}),
         ([], {}),
     ],
 )  # fmt: skip

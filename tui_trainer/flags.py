@@ -33,6 +33,9 @@ exit codes: 0 done, 1 a bug, 2 usage or configuration, 3 data, 4 weights or chec
 """
 
 
+_GUARD = "\0"  # no word of a command line holds it
+
+
 @dataclass(frozen=True, kw_only=True)
 class Arguments:
     """What the command line asks for besides the settings."""
@@ -64,10 +67,14 @@ def parse(argv: Sequence[str]) -> Arguments:
         ConfigError: a flag is unknown, lacks its value, or its value does not do.
     """
     parser = _build()
-    found, unknown = parser.parse_known_args([_with_dashes(word) for word in argv])
+    found, unknown = parser.parse_known_args([_guarded(_with_dashes(word)) for word in argv])
     if unknown:
         raise _unknown(unknown[0])
-    given = {name: text for name, text in vars(found).items() if name in SETTINGS and text is not None}
+    given = {
+        name: value.removeprefix(_GUARD) if isinstance(value, str) else value
+        for name, value in vars(found).items()
+        if name in SETTINGS and value is not None
+    }
     if found.folder is not None:
         if "data" in given:
             raise ConfigError(
@@ -96,6 +103,12 @@ def _with_dashes(word: str) -> str:
         return word
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value
+
+
+def _guarded(word: str) -> str:
+    """Of `--data=--` argparse would take the value for the end of the flags and give an empty list."""
+    name, equals, value = word.partition("=")
+    return name + equals + _GUARD + value if name.startswith("--") and value == "--" else word
 
 
 def _unknown(word: str) -> ConfigError:

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tui_trainer.data.header import BadImageError, Header, header
+from tui_trainer.data import short_jpeg
+from tui_trainer.data.header import BadImageError, Header, header, png_is_whole
 
 MEGAPIXELS = 100.0  # a 10 KB JPEG can claim 10^9 pixels and take 6 GB
 MOST = 1_000_000_000  # for OpenCV, which reads its limit once, at its import; the header is checked before
@@ -30,7 +31,6 @@ cv2.utils.logging.setLogLevel(0)  # for whoever imported cv2 before
 __all__ = ["BadImageError", "Header", "Pixels", "decode", "header", "is_grey", "read_file", "read_image"]
 
 Pixels = npt.NDArray[np.uint8]
-GREY = 128  # what libjpeg fills in for blocks that are missing
 ROWS = 1 << 22  # values that are converted at a time, so that a large picture needs no second copy
 _RGB, _LUMINANCE, _ALL = cv2.IMREAD_COLOR_RGB, cv2.IMREAD_GRAYSCALE, cv2.IMREAD_UNCHANGED
 _REDUCED = {1: 0, 2: 16, 4: 32, 8: 64}  # libjpeg's own scales; the odd eighths are slower than a full decode
@@ -91,8 +91,12 @@ def decode_as(
     plain = _LUMINANCE if channels == 1 else _RGB
     if head.format == "jpeg":
         pixels = _decoded(data, plain | _REDUCED[reduce])
-        if _ends_in_grey(pixels) and _is_short(data, plain | _REDUCED[reduce], pixels):
-            raise BadImageError("damaged or truncated")
+        if short_jpeg.may_be(head, data, pixels, reduce):
+            longer = _decoded(short_jpeg.lengthened(data), plain | _REDUCED[reduce])
+            if not np.array_equal(longer, pixels):
+                raise BadImageError("damaged or truncated")
+    elif head.format == "png" and not png_is_whole(data):
+        raise BadImageError("damaged or truncated")
     elif head.mode == "lab":
         raise BadImageError("CIELAB colours, which are not read")
     elif head.alpha and head.mode == "grey":
@@ -148,32 +152,6 @@ def _decoded(data: bytes, flags: int) -> Any:
     if pixels is None or not pixels.size:
         raise BadImageError("damaged or truncated")
     return pixels
-
-
-def _ends_in_grey(pixels: Any) -> bool:
-    return bool((pixels[-1, -1] == GREY).all())
-
-
-def _is_short(data: bytes, flags: int, pixels: Any) -> bool:
-    """Whether a JPEG's data end before the picture does: then bytes added at its end would be decoded.
-
-    libjpeg fills what is missing with grey and only prints a warning. A picture that is really
-    grey in its last corner is not changed by more bytes, because it is complete without them.
-    """
-    at = data.rfind(b"\xff\xd9")
-    end = _end_of_scan(data)
-    more = data[:end] + b"\x5a\xa5\x33\xc7\x0f\x96" * 64 + data[end : at + 2]
-    return not np.array_equal(_decoded(more, flags), pixels)
-
-
-def _end_of_scan(data: bytes) -> int:
-    """Where the marker stands that ends the first scan."""
-    at = data.index(b"\xff\xda") + 2
-    while True:
-        at = data.index(b"\xff", at)
-        if data[at + 1] != 0 and not 0xD0 <= data[at + 1] <= 0xD7:
-            return at
-        at += 2
 
 
 def _converted(pixels: Any, channels: int, head: Header) -> Any:

@@ -75,7 +75,7 @@ def header(data: bytes) -> Header:
         raise BadImageError(_foreign(data))
     try:
         found = parse(data)
-    except (struct.error, IndexError, ValueError, OverflowError):
+    except (struct.error, LookupError, ValueError, OverflowError):
         raise BadImageError("damaged or truncated") from None
     if found.width < 1 or found.height < 1:
         raise BadImageError("damaged or truncated")
@@ -151,6 +151,17 @@ def _png(data: bytes) -> Header:
         at += 12 + length
     mode = {0: "grey", 3: "palette", 4: "grey"}.get(colour, "colour")
     return Header("png", width, height, orientation, mode, bits, alpha, grey)
+
+
+def png_is_whole(data: bytes) -> bool:
+    """Whether every chunk ends within the file: libpng takes the memory that a chunk claims, up to 4 GB."""
+    at = 8
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + length
+        if kind == b"IEND":
+            return at <= len(data)
+    return False
 
 
 def _webp(data: bytes) -> Header:
