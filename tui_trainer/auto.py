@@ -115,6 +115,8 @@ def choose_rest(choices: Choices, data: Data) -> None:
     config = choices.config
     if not config.data.mean:
         choices.choose(data.statistics_from, normalize=data.normalize, mean=data.mean, std=data.std)
+    if config.data.cache is None:
+        choices.choose(data.kept.reason, cache=data.kept.where)
     if config.run.log_every is None:
         steps = -(-data.train.batches // config.recipe.grad_accum_steps)
         every = min(MOST_STEPS_BETWEEN, max(1, steps // EVENTS_PER_EPOCH))

@@ -69,6 +69,17 @@ class DataConfig:
     crop_scale: float = setting(
         0.5, "Smallest part of the area that a random crop keeps (0.08 is usual for ImageNet).", gt=0, le=1
     )
+    cache: str | None = setting(
+        None,
+        "Keep decoded images from one epoch to the next; auto: in memory where they fit and no sample changes.",
+        choices=("off", "memory", "disk"),
+    )
+    cache_limit: float | None = setting(
+        None, "Most that they take; auto: a quarter of the free memory, or half of the free disk.", unit="GB", gt=0
+    )
+    cache_shrink: bool = setting(
+        False, "Keep large photos smaller for random crops: fast, but the crops are a little softer."
+    )
     normalize: str | None = setting(
         None,
         "Mean and standard deviation: measured on the training part, ImageNet's, or none.",
@@ -81,6 +92,9 @@ class DataConfig:
     max_bad: float = setting(0.05, "Stop when more than this part of the images cannot be read.", ge=0, le=1)
 
     def __post_init__(self) -> None:
+        if self.cache == "off" and (self.cache_shrink or self.cache_limit is not None):
+            name = "cache_shrink" if self.cache_shrink else "cache_limit"
+            raise ConfigError(f"{name} is of a cache, and cache = off: leave out one of them.")
         if len(self.mean) != len(self.std):
             raise ConfigError(f"mean has {len(self.mean)} numbers and std {len(self.std)}: give both or neither.")
         if any(value <= 0 for value in self.std):
@@ -160,5 +174,8 @@ class LoaderConfig:
             raise ConfigError(f"{asked[0]} needs worker processes: leave worker_type at auto, or use process.")
 
 
-HOW_SHOWN = ("image_size", "channels", "resize", "augment", "crop_scale", "normalize", "mean", "std", "max_bad")
+HOW_SHOWN = (
+    "image_size", "channels", "resize", "augment", "crop_scale", "cache", "cache_limit", "cache_shrink", "normalize",
+    "mean", "std", "max_bad",
+)  # fmt: skip
 WHICH_SAMPLES = tuple(item.name for item in dataclasses.fields(DataConfig) if item.name not in HOW_SHOWN)

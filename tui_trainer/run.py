@@ -180,7 +180,11 @@ def _prepare(
     if start.fingerprint:
         choices.config = choices.config.replace(pretrained_fingerprint=start.fingerprint)
     job = _job(choices.config, data, in_memory_format(model, choices.config).to(device), start)
-    news = [*choices.events(), *start.news, *(Warned(topic="data", message=text) for text in index.warnings)]
+    news = [
+        *choices.events(),
+        *start.news,
+        *(Warned(topic="data", message=text) for text in (*index.warnings, *data.kept.told)),
+    ]
     if saved:
         saved.restore(job, given)
         news = saved.news

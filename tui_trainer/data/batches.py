@@ -14,6 +14,7 @@ from tui_trainer import user_code
 from tui_trainer.config import Config
 from tui_trainer.data import order as orders
 from tui_trainer.data import sources
+from tui_trainer.data.cache import DISK, MEMORY, OFF, Kept, keep_images
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Spec, collate
 from tui_trainer.data.decode import BadImageError, is_grey, read_file
 from tui_trainer.data.index import MULTILABEL, TRAIN, VAL, Index, Own, Rows
@@ -45,6 +46,7 @@ class Data:
     std: tuple[float, ...]
     normalize: str  # where mean and std come from: measured, imagenet or none
     statistics_from: str  # the same in words
+    kept: Kept  # decoded images
     target_mean: tuple[float, ...] = ()  # of each number to predict, over the training part
     target_std: tuple[float, ...] = ()
 
@@ -136,9 +138,16 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
         DataError: there are fewer samples than the loader options need.
         ConfigError: mean and std do not fit the inputs.
     """
-    mean, std, reason = input_statistics(config.data, index, spec)
+    train_set, val_set, joined = _datasets(config, index, spec)
+    kept = Kept(where=OFF, reason="nothing is decoded")
+    if isinstance(train_set, ImageDataset) and isinstance(val_set, ImageDataset):
+        kept = keep_images(config, index, train_set.pipeline, val_set.pipeline, processes=context is not None)
+        train_set.kept, val_set.kept = kept.train, kept.val
+    elif config.data.cache in (MEMORY, DISK):
+        raise ConfigError(f"cache = {config.data.cache}: only images that this program decodes are kept; use auto.")
+    mean, std, reason = input_statistics(config.data, index, spec, train_set)
     target_mean, target_std = target_statistics(index)
-    train, val = _loaders(config, index, spec, needs_two=needs_two, context=context)
+    train, val = _loaders(config, index, train_set, val_set, joined, needs_two=needs_two, context=context)
     return Data(
         index=index,
         spec=spec,
@@ -148,16 +157,23 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
         std=std,
         normalize="none" if isinstance(index.inputs, Own) else config.data.normalize or "measured",
         statistics_from=reason,
+        kept=kept,
         target_mean=target_mean,
         target_std=target_std,
     )
 
 
 def _loaders(
-    config: Config, index: Index, spec: Spec, *, needs_two: bool, context: BaseContext | None
+    config: Config,
+    index: Index,
+    train_set: Dataset[Any],
+    val_set: Dataset[Any],
+    joined: Collate,
+    *,
+    needs_two: bool,
+    context: BaseContext | None,
 ) -> tuple[EpochLoader | StreamLoader, EpochLoader | StreamLoader]:
     loader, seed, least = config.loader, config.recipe.seed, 2 if needs_two else 1
-    train_set, val_set, joined = _datasets(config, index, spec)
     if loader.collate_fn:
         function = user_code.load(loader.collate_fn, trusted=config.run.trust_code)
         joined = OwnCollate(function, loader.collate_fn)
@@ -228,7 +244,8 @@ def _datasets(config: Config, index: Index, spec: Spec) -> tuple[Dataset[Any], D
             train_set, val_set = (OwnStream(one, index.task, seed) for one in index.inputs.datasets)
             return train_set, val_set, stack
         return OwnDataset(index, seed), OwnDataset(index, seed), stack
-    images = ImageDataset(index, spec, data.augment, seed, training=True, least=data.crop_scale)
+    shrinks = data.cache_shrink and data.augment != "none"
+    images = ImageDataset(index, spec, data.augment, seed, training=True, least=data.crop_scale, shrinks=shrinks)
     return images, ImageDataset(index, spec), collate
 
 

@@ -21,6 +21,7 @@ from torch.utils.data import Dataset, Sampler
 from tui_trainer.data.decode import BadImageError, read_file
 from tui_trainer.data.index import Index
 from tui_trainer.data.pipeline import Pipeline, Spec
+from tui_trainer.data.slots import Slots
 from tui_trainer.data.transforms import address
 
 __all__ = ["Address", "EpochOrder", "ImageDataset", "RawBatch", "Sample", "Spec", "collate"]
@@ -39,17 +40,19 @@ class Sample(NamedTuple):
 
 
 class RawBatch(NamedTuple):
-    """What crosses from a worker: inputs, of images (N, S, S, C) uint8; targets; files left out."""
+    """What crosses from a worker: inputs, of images (N, S, S, C) uint8; targets; files left out; what else to tell."""
 
     inputs: Tensor
     targets: Tensor
     bad: list[tuple[bytes, str]]
+    told: tuple[str, ...] = ()
 
 
 class ImageDataset(Dataset[Sample]):
     """Map-style dataset of the files of an index.
 
     `training` lets files be decoded at a part of their size; `least` of the area is kept by a random crop.
+    Decoded images are taken from `kept` and put there.
     """
 
     def __init__(
@@ -61,11 +64,13 @@ class ImageDataset(Dataset[Sample]):
         *,
         training: bool = False,
         least: float = 0.5,
+        shrinks: bool = False,
     ) -> None:
         self._root, self._index = os.fsencode(index.root), index
         self._pictures = index.pictures
         self._shape = (spec.image_size, spec.image_size, spec.channels)
-        self._pipeline = Pipeline(spec, augment, seed, scaled=training, least=least)
+        self.pipeline = Pipeline(spec, augment, seed, scaled=training, least=least, shrinks=shrinks)
+        self.kept: Slots | None = None
 
     def __len__(self) -> int:
         return len(self._index)
@@ -91,19 +96,46 @@ class ImageDataset(Dataset[Sample]):
         """The samples as a batch, in `memory` (flat, uint8) if given; files that cannot be read are left out."""
         memory = torch.empty(len(addresses) * self.row_bytes, dtype=torch.uint8) if memory is None else memory
         rows = memory.view(len(addresses), *self._shape)
-        pictures, good = self._pictures, list[int]()
-        bad: list[tuple[bytes, str]] = []
+        samples = [index for _, index in addresses]
+        if self.kept is not None and not self.pipeline.random and self.kept.batch(samples, rows):
+            return RawBatch(inputs=rows, targets=self._targets(samples), bad=[])
+        good, bad = list[int](), list[tuple[bytes, str]]()
         for epoch, index in addresses:
-            name = self._index.name(index)
             try:
-                data = read_file(os.path.join(self._root, name)) if pictures is None else pictures.encoded(index)
-                self._pipeline.fill(data, rows[len(good)], epoch, index)
+                self._fill(rows[len(good)], epoch, index)
                 good.append(index)
             except BadImageError as error:
-                bad.append((name, str(error)))
-        wanted = self._index.targets[good]
-        targets = torch.from_numpy(wanted if wanted.ndim == 2 else wanted.astype(np.int64))
-        return RawBatch(inputs=rows[: len(good)], targets=targets, bad=bad)
+                bad.append((self._index.name(index), str(error)))
+        told = (self.kept.told,) if self.kept is not None and self.kept.told else ()
+        return RawBatch(inputs=rows[: len(good)], targets=self._targets(good), bad=bad, told=told)
+
+    def _targets(self, samples: list[int]) -> Tensor:
+        wanted = self._index.targets[samples]
+        return torch.from_numpy(wanted if wanted.ndim == 2 else wanted.astype(np.int64))
+
+    def _fill(self, row: Tensor, epoch: int, index: int) -> None:
+        """One sample, through what is kept of its image if anything can be."""
+        if self.kept is None and not self.pipeline.shrinks:
+            self.pipeline.fill(self._encoded(index), row, epoch, index)
+            return
+        pixels = None if self.kept is None else self.kept.get(index, self._path)
+        if pixels is None:
+            stamp = None if self.kept is None else self.kept.stamp(index, self._path)
+            data = self._encoded(index)
+            pixels = self.pipeline.stored(data)
+            if pixels is None:
+                self.pipeline.fill(data, row, epoch, index)
+                return
+            if self.kept is not None and stamp is not None:
+                self.kept.put(index, pixels, stamp)
+        self.pipeline.fill_from(pixels, row, epoch, index)
+
+    def _path(self, index: int) -> bytes | None:
+        return os.path.join(self._root, self._index.name(index)) if self._pictures is None else None
+
+    def _encoded(self, index: int) -> bytes:
+        path = self._path(index)
+        return read_file(path) if path is not None else self._pictures.encoded(index)  # type: ignore[union-attr]
 
 
 def collate(samples: list[Sample] | RawBatch) -> RawBatch:

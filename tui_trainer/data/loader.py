@@ -97,6 +97,7 @@ class EpochLoader:
             last = 0 if options["drop_last"] else self.batch_size - 1
             self.batches = (order.length + last) // self.batch_size
         self._order, self._bad_files, self._least = order, bad_files, least
+        self._heard = set[str]()
         self._loader = _loader(dataset, order, options)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
@@ -110,7 +111,15 @@ class EpochLoader:
         raw: RawBatch
         for count, raw in enumerate(self._loader, start + 1):
             enough = len(raw.targets) if len(raw.targets) >= self._least else 0
-            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self._bad_files.tell(raw.bad))
+            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self._told(raw))
+
+    def _told(self, raw: RawBatch) -> tuple[str, ...]:
+        """What is new of a batch."""
+        if not raw.bad and not raw.told:
+            return ()
+        new = tuple(text for text in raw.told if text not in self._heard)
+        self._heard.update(new)
+        return self._bad_files.tell(raw.bad) + new
 
 
 class StreamLoader:

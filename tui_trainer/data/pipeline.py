@@ -36,10 +36,17 @@ class Pipeline:
     """`preset` "none" changes nothing; `scaled` lets JPEGs be decoded at a part of their size."""
 
     def __init__(
-        self, spec: Spec, preset: str = "none", seed: int = 0, *, scaled: bool = False, least: float = 0.5
+        self,
+        spec: Spec,
+        preset: str = "none",
+        seed: int = 0,
+        *,
+        scaled: bool = False,
+        least: float = 0.5,
+        shrinks: bool = False,
     ) -> None:
-        self._spec, self._seed, self._scaled, self._least = spec, seed, scaled, least
-        self.random = preset != "none"
+        self._spec, self._seed, self._scaled, self._least, self.shrinks = spec, seed, scaled, least, shrinks
+        self.random, self.channels = preset != "none", spec.channels
         self._change = build_change(preset)
 
     def fill(self, data: bytes, row: Tensor, epoch: int, index: int) -> None:
@@ -70,30 +77,56 @@ class Pipeline:
 
     @property
     def most_stored(self) -> int:
-        """Values (H * W * C) that `stored` gives at most."""
+        """Values (H * W * C) of an image that was made smaller: in a crop of middle size no pixel has to be made up."""
         size, channels = self._spec.image_size, self._spec.channels
-        if not self.random:
-            return size * size * channels
-        return (size * 8 // 7) ** 2 * 4 // 3 * channels  # 4:3 with its shorter side a seventh longer than the result's
+        short = size / ((1 + self._least) / 2) ** 0.5
+        return int(short * short * 4 / 3) * channels  # sides of 4:3
 
-    def stored(self, data: bytes) -> Pixels:
-        """What is worth keeping of an image for later epochs: (H, W, C) uint8.
+    @property
+    def keeps(self) -> tuple[str | int | float | bool, ...]:
+        """What decides the pixels that `stored` gives."""
+        spec = self._spec
+        return (
+            (spec.channels, self._scaled, self.shrinks, spec.image_size, self.most_stored if self.shrinks else 0)
+            if self.random
+            else (spec.channels, self._scaled, spec.image_size, spec.resize)
+        )
+
+    def kept_size(self, head: Header) -> tuple[int, int] | None:
+        """Height and width of what is worth keeping of an image for later epochs.
+
+        None: a crop of it may be decoded at a part of its size, so that there is nothing from which all come out
+        the same. `shrinks` keeps it smaller instead, and so changes them a little.
+        """
+        size = self._spec.image_size
+        if not self.random:
+            return size, size
+        shrink = (self.most_stored / self.channels / head.pixels) ** 0.5
+        if shrink >= 1 or (not self.shrinks and self._scale(head, head.height, head.width, size, size) == 1):
+            return head.height, head.width
+        if not self.shrinks:
+            return None
+        most = self.most_stored // self.channels
+        return min(most, max(1, int(head.height * shrink))), min(most, max(1, int(head.width * shrink)))
+
+    def stored(self, data: bytes) -> Pixels | None:
+        """What is kept of an image, (H, W, C) uint8, valid until this thread decodes the next one.
 
         Raises:
             BadImageError: it cannot be decoded.
         """
         head, channels = header(data), self._spec.channels
+        kept = self.kept_size(head)
+        if kept is None:
+            return None
         if not self.random:
-            square = torch.empty(self._spec.image_size, self._spec.image_size, channels, dtype=torch.uint8)
+            square = torch.empty(*kept, channels, dtype=torch.uint8)
             self._square(head, data, square)
             return square.numpy()
-        shrink = min(1.0, (self.most_stored / channels / head.pixels) ** 0.5)
-        if shrink == 1.0:
+        if kept == (head.height, head.width):
             return decoded(head, data, channels)
-        height, width = (max(1, int(side * shrink)) for side in (head.height, head.width))
-        height, width = (min(side, self.most_stored // channels) for side in (height, width))
-        pixels = decoded(head, data, channels, self._scale(head, head.height, head.width, height, width))
-        small = torch.empty(height, width, channels, dtype=torch.uint8)
+        pixels = decoded(head, data, channels, self._scale(head, head.height, head.width, *kept))
+        small = torch.empty(*kept, channels, dtype=torch.uint8)
         resize_into(pixels, small)
         return small.numpy()
 

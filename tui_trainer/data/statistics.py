@@ -18,8 +18,12 @@ MEASURED = 2000  # images over which they are measured
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
-def input_statistics(data: DataConfig, index: Index, spec: Spec) -> tuple[tuple[float, ...], tuple[float, ...], str]:
+def input_statistics(
+    data: DataConfig, index: Index, spec: Spec, train_set: object = None
+) -> tuple[tuple[float, ...], tuple[float, ...], str]:
     """Mean and standard deviation to normalise with, and where they come from in words.
+
+    Images of `train_set` are used where it changes nothing at random, so that what it keeps is decoded once.
 
     Raises:
         ConfigError: those given do not fit the inputs.
@@ -44,6 +48,8 @@ def input_statistics(data: DataConfig, index: Index, spec: Spec) -> tuple[tuple[
             )
         return *IMAGENET, "given"
     dataset = ImageDataset(index, spec, training=True)
+    if isinstance(train_set, ImageDataset) and not train_set.pipeline.random:
+        dataset = train_set
     samples = (dataset[0, int(i)].image for i in spread(index.part(TRAIN), MEASURED))
     images = [image for image in samples if image is not None]
     if not images:

@@ -1,0 +1,245 @@
+"""The cache changes no sample, saves all decoding, and believes nothing that is not whole."""
+
+import errno
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from tui_trainer.config import Config
+from tui_trainer.data import cache, datasets, slots
+from tui_trainer.data.batches import Data, build_batches, scan
+from tui_trainer.data.datasets import Spec
+from tui_trainer.data.loader import EpochLoader, worker_context
+from tui_trainer.data.slots import FileSlots
+from tui_trainer.errors import ConfigError, DataError
+
+SIZE = 16
+
+
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "tui-trainer" / "images"
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """JPEGs of which crops are decoded whole, and two that are large."""
+    rng = np.random.default_rng(5)
+    for number in range(14):
+        small = rng.integers(0, 256, (5, 6, 3), dtype=np.uint8)
+        size = (29 + number, 24) if number < 12 else (120, 90)
+        folder = tmp_path / "photos" / str(number % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{number:02}.jpg"), cv2.resize(small, size, interpolation=cv2.INTER_CUBIC))
+    return tmp_path / "photos"
+
+
+def built(folder: Path, **values: Any) -> Data:
+    config = Config().replace(data=str(folder), **{"batch_size": 4, "val_fraction": 0.25, "augment": "light", **values})
+    context = worker_context(config)
+    spec = Spec(image_size=SIZE, channels=3, resize="squash")
+    return build_batches(config, scan(config), spec, needs_two=False, context=context)
+
+
+def read(loader: Any, epoch: int = 0) -> list[torch.Tensor]:
+    assert isinstance(loader, EpochLoader)
+    return [batch.inputs.clone() for batch in loader.epoch(epoch)]
+
+
+def epochs(data: Data, count: int = 3) -> list[torch.Tensor]:
+    return [one for epoch in range(count) for one in (*read(data.train, epoch), *read(data.val))]
+
+
+def equal(one: list[torch.Tensor], other: list[torch.Tensor]) -> bool:
+    return len(one) == len(other) and all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture
+def decodings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows with each image file that is read."""
+    found: list[int] = []
+    before = datasets.read_file
+    monkeypatch.setattr(datasets, "read_file", lambda path: (found.append(1), before(path))[1])
+    return found
+
+
+@pytest.mark.parametrize("augment", ["none", "light"])
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_no_sample_changes_and_later_epochs_decode_only_what_is_too_large(
+    photos: Path, augment: str, where: str, decodings: list[int]
+) -> None:
+    wanted = epochs(built(photos, augment=augment, cache="off"))
+    decodings.clear()
+    made = built(photos, augment=augment, cache=where, normalize="none")
+    assert made.kept.train is None if augment != "none" else made.kept.train is not None
+    assert equal(epochs(made), wanted)
+    large = 0 if augment == "none" else 10  # training images: too few fit to keep them
+    assert len(decodings) == 14 + 2 * large
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_small_images_are_kept_for_crops(digits60: Path, where: str, workers: int, decodings: list[int]) -> None:
+    wanted = epochs(built(digits60, cache="off"))
+    decodings.clear()
+    made = built(digits60, cache=where, normalize="none", num_workers=workers)
+    assert equal(epochs(made), wanted)
+    assert len(decodings) == 60
+
+
+def test_worker_processes_share_what_is_in_memory(digits60: Path) -> None:
+    config: dict[str, Any] = {"num_workers": 2, "worker_type": "process", "normalize": "none"}
+    made = built(digits60, cache="memory", **config)
+    first = epochs(made)
+    assert made.kept.train is not None
+    assert all(made.kept.train.get(sample, lambda _: None) is not None for sample in made.index.part(0).tolist())
+    assert equal(first, epochs(built(digits60, cache="off")))
+
+
+def test_shrinking_is_the_same_whether_there_or_not(photos: Path, decodings: list[int]) -> None:
+    shrunk: dict[str, Any] = {"cache_shrink": True, "normalize": "none"}
+    wanted = epochs(built(photos, cache="memory", **shrunk))
+    decodings.clear()
+    assert equal(epochs(built(photos, cache="disk", **shrunk)), wanted)
+    assert len(decodings) == 14
+    assert equal(epochs(built(photos, cache="disk", **shrunk)), wanted)  # of another run
+    assert len(decodings) == 14
+    assert equal(epochs(built(photos, cache="memory", cache_limit=1e-6, **shrunk)), wanted)  # nothing fits
+    whole = epochs(built(photos, cache="off"))
+    assert not equal(whole, wanted)
+    differences = [(a.float() - b.float()).abs().mean().item() for a, b in zip(whole, wanted, strict=True)]
+    assert max(differences) < 30  # boxes are rounded to the pixels of images of 20
+
+
+# A file ---------------------------------------------------------------------------------------------------------------
+
+
+def on_disk(digits: Path) -> Data:
+    return built(digits, cache="disk", normalize="none")
+
+
+def test_a_changed_image_is_decoded_anew(digits60: Path, tmp_path: Path, decodings: list[int]) -> None:
+    mine = tmp_path / "digits"
+    shutil.copytree(digits60, mine)
+    before = epochs(on_disk(mine), 1)
+    shutil.copy(mine / "1" / sorted(os.listdir(mine / "1"))[0], mine / "0" / sorted(os.listdir(mine / "0"))[0])
+    decodings.clear()
+    after = epochs(on_disk(mine), 1)
+    assert len(decodings) == 1
+    assert not equal(before, after)
+    assert equal(after, epochs(built(mine, cache="off"), 1))
+
+
+@pytest.mark.parametrize("damage", ["pixels", "record", "pixels never written"])
+def test_what_is_not_whole_is_decoded_anew(digits60: Path, user_cache: Path, damage: str, decodings: list[int]) -> None:
+    wanted = epochs(on_disk(digits60), 1)
+    for path in user_cache.glob("*.images"):
+        whole = bytearray(path.read_bytes())
+        samples, start = 60, -(-(slots.PAGE + 60 * slots.FIELDS * 8) // slots.PAGE) * slots.PAGE
+        size = (len(whole) - start) // samples
+        if damage == "pixels":
+            whole[start::size] = bytes(255 - byte for byte in whole[start::size])
+        elif damage == "record":
+            whole[slots.PAGE : slots.PAGE + samples * slots.FIELDS * 8 : 8] = b"\7" * samples * slots.FIELDS
+        else:
+            whole[start:] = bytes(len(whole) - start)
+        path.write_bytes(whole)
+    decodings.clear()
+    assert equal(epochs(on_disk(digits60), 1), wanted)
+    assert len(decodings) == 60
+
+
+def test_two_runs_write_one_file(digits60: Path, decodings: list[int], user_cache: Path) -> None:
+    one, other = on_disk(digits60), on_disk(digits60)
+    assert equal(epochs(one, 1), epochs(other, 1))
+    assert len(decodings) == 60
+    assert len(list(user_cache.iterdir())) == 2
+
+
+def test_a_full_disk_is_told_once_and_costs_time_only(digits60: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    wanted = epochs(built(digits60, cache="off"), 1)
+    made = on_disk(digits60)
+    monkeypatch.setattr(os, "pwrite", full)
+    told = [text for batch in made.train.epoch(0) for text in batch.warnings]
+    assert told == ["The cache of decoded images is not continued: No space left on device."]
+    assert equal(epochs(made, 1), wanted)
+
+
+def test_a_short_write_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = FileSlots(tmp_path / "a.images", 3, 12, 3, 3)
+    monkeypatch.setattr(os, "pwrite", lambda *_: 5)
+    made.put(1, np.ones((2, 2, 3), np.uint8), slots.FOREVER)
+    assert made.told
+    assert made.get(1, lambda _: None) is None
+
+
+def test_the_least_recently_used_make_room_but_none_in_use(digits60: Path, colour24: Path, user_cache: Path) -> None:
+    used = on_disk(digits60)
+    epochs(used, 1)
+    first = set(user_cache.glob("*.images"))
+    old = built(colour24, cache="disk", normalize="none", augment="none")
+    epochs(old, 1)
+    second = set(user_cache.glob("*.images")) - first
+    assert (len(first), len(second)) == (2, 2)
+    del old
+    built(digits60, cache="disk", cache_limit=5e-5, normalize="none", augment="none", seed=0, batch_size=5)
+    left = set(user_cache.glob("*.images"))
+    assert first <= left
+    assert not second & left
+
+
+def test_a_limit_keeps_a_part(digits60: Path, decodings: list[int]) -> None:
+    wanted = epochs(built(digits60, cache="off"))
+    decodings.clear()
+    made = built(digits60, cache="memory", cache_limit=60 * 64 * 3 / 2e9, normalize="none")
+    assert "holds" in made.kept.told[0]
+    assert equal(epochs(made), wanted)
+    assert 60 < len(decodings) < 3 * 60
+
+
+def test_a_folder_that_cannot_be_made_is_one_sentence(digits60: Path, user_cache: Path) -> None:
+    user_cache.parent.mkdir(parents=True)
+    user_cache.write_text("a file")
+    with pytest.raises(DataError, match="Cannot keep images in .*; use --cache memory, or off"):
+        on_disk(digits60)
+
+
+# auto -----------------------------------------------------------------------------------------------------------------
+
+
+def test_auto_keeps_in_memory_what_changes_nothing(digits60: Path, photos: Path) -> None:
+    assert built(digits60).kept.where == "memory"
+    assert built(digits60, epochs=1).kept == cache.Kept(where="off", reason="one epoch reads each image once")
+    large = built(photos).kept
+    assert (large.where, large.train) == ("memory", None)
+    assert "validation images" in large.reason
+    assert built(photos, cache_shrink=True).kept.train is not None
+
+
+def test_auto_stays_within_a_share_of_the_memory(digits60: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "available_memory", lambda: 10_000)
+    assert built(digits60).kept.where == "off"
+    assert "--cache disk" in built(digits60).kept.reason
+    assert built(digits60, cache_shrink=True).kept.where == "disk"
+
+
+def test_what_does_not_go_together_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cache_shrink is of a cache, and cache = off"):
+        Config().replace(cache="off", cache_shrink=True)
+    (tmp_path / "t.csv").write_text("a,b\n" + "1,2\n3,4\n" * 9)
+    with pytest.raises(ConfigError, match="cache = memory: only images"):
+        built(tmp_path / "t.csv", cache="memory", augment="none")
+
+
+def test_memory_of_this_machine_is_known() -> None:
+    assert 10_000_000 < cache.available_memory() < 1 << 50

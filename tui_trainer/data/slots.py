@@ -1,0 +1,227 @@
+"""Decoded images by the number of their sample, each in a slot of one size: in memory, or in one memory-mapped file.
+
+Slots are filled while an epoch is read, by threads, by worker processes, and in a file by several runs at once. Two
+that fill the same slot write the same bytes, so that nobody has to wait. A slot of a file is believed only after its
+checksum and the state of its image file have been looked at, once in each process: what a crash left half written is
+decoded anew. A file is written with `pwrite`, because a full disk would end a process that writes through the mapping.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+import zlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tui_trainer.data.decode import Pixels
+
+PAGE = 4096
+FIELDS = 6  # of a record: height, width, bytes and change time of the image file, sum of the pixels, check of the rest
+FOREVER = (0, 0)  # the state of an image that is no file
+
+Stamp = tuple[int, int]  # bytes and time of the last change (ns) of an image file
+PathOf = Callable[[int], bytes | None]  # the file of a sample, if it is one
+
+
+class Slots(Protocol):
+    """Where decoded images are kept."""
+
+    told: str  # why nothing more is kept, once that is so
+
+    def get(self, sample: int, path_of: PathOf) -> Pixels | None:
+        """The image (H, W, C) of a sample, not to be changed; None if it is not there."""
+
+    def stamp(self, sample: int, path_of: PathOf) -> Stamp:
+        """The state of its file, to be taken before it is read."""
+
+    def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
+        """Keep an image; one that is too large for a slot is not kept."""
+
+    def batch(self, samples: Sequence[int], rows: Tensor) -> bool:
+        """Copy whole slots into `rows` (N, S, S, C), if all of the samples are there as they are wanted."""
+
+
+class MemorySlots:
+    """`shared` with worker processes, or of this process alone; memory is taken when a slot is filled."""
+
+    def __init__(self, members: npt.NDArray[np.int64], samples: int, size: int, channels: int, *, shared: bool) -> None:
+        self.told, self._size, self._channels = "", size, channels
+        self._place = np.full(samples, -1, np.int64)
+        self._place[members] = np.arange(len(members))
+        self._memory = _untouched(len(members) * size, shared).view(len(members), size)
+        self._shapes = torch.zeros(len(members), 2, dtype=torch.int32)
+        if shared:
+            self._shapes.share_memory_()
+        self._look()
+
+    def _look(self) -> None:
+        self._bytes, self._sides = self._memory.numpy(), self._shapes.numpy()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To a worker process goes the memory itself; arrays over it would be copied."""
+        return {name: value for name, value in vars(self).items() if name not in ("_bytes", "_sides")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._look()
+
+    def get(self, sample: int, path_of: PathOf) -> Pixels | None:
+        """See `Slots`."""
+        place = self._place[sample]
+        if place < 0:
+            return None
+        height, width = self._sides[place].tolist()
+        if not height:
+            return None
+        return self._bytes[place, : height * width * self._channels].reshape(height, width, self._channels)
+
+    def stamp(self, sample: int, path_of: PathOf) -> Stamp:
+        """Nothing outlives the run, so that nothing grows old."""
+        return FOREVER
+
+    def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
+        """See `Slots`; the shape is written last, which says that the pixels are there."""
+        place = self._place[sample]
+        if place >= 0 and pixels.size <= self._size:
+            self._bytes[place, : pixels.size] = pixels.reshape(-1)
+            self._sides[place] = pixels.shape[:2]
+
+    def batch(self, samples: Sequence[int], rows: Tensor) -> bool:
+        """See `Slots`."""
+        places = torch.from_numpy(self._place[np.array(samples)])
+        if self._size != rows[0].numel() or not bool((self._shapes[places, 0] == rows.shape[1]).all()):
+            return False
+        if int(places.min()) < 0:
+            return False
+        torch.index_select(self._memory, 0, places, out=rows.view(len(samples), -1))
+        return True
+
+
+def _untouched(count: int, shared: bool) -> Tensor:
+    if not shared:
+        return torch.from_numpy(np.empty(count, np.uint8))
+    storage = torch.UntypedStorage._new_shared(count, device="cpu")  # as default_collate takes it
+    return torch.empty(0, dtype=torch.uint8).set_(storage, 0, (count,), (1,))
+
+
+class FileSlots:
+    """Slots of all samples in a file, of which those below `most` are used. The file is locked as one that is in use.
+
+    Raises:
+        OSError: it cannot be made or opened.
+        ValueError: there is another kind of file.
+    """
+
+    def __init__(self, path: Path, samples: int, size: int, channels: int, most: int) -> None:
+        self._asked = path, samples, size, channels, most
+        self.told, self._size, self._channels, self._most = "", size, channels, most
+        self._start = -(-(PAGE + samples * FIELDS * 8) // PAGE) * PAGE
+        whole = self._start + samples * size
+        self._file = _opened(path, whole)
+        self._map = mmap.mmap(self._file, whole)
+        self._records = np.frombuffer(self._map, np.int64, samples * FIELDS, PAGE).reshape(samples, FIELDS)
+        self._bytes = np.frombuffer(self._map, np.uint8, samples * size, self._start).reshape(samples, size)
+        self._memory = torch.from_numpy(self._bytes)
+        self._good = np.zeros(samples, bool)  # looked at by this process
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A worker process opens the file for itself."""
+        return FileSlots, self._asked
+
+    def __del__(self) -> None:
+        if hasattr(self, "_file"):
+            os.close(self._file)  # the mapping goes with the last array over it
+
+    def get(self, sample: int, path_of: PathOf) -> Pixels | None:
+        """See `Slots`."""
+        record = self._records[sample].tolist()
+        height, width = record[:2]
+        count = height * width * self._channels
+        if not self._good[sample]:
+            if sample >= self._most or not 0 < count <= self._size:
+                return None
+            if record[5] != _check(record[:5]) or (record[2], record[3]) != self.stamp(sample, path_of):
+                return None
+            if record[4] != _sum(self._bytes[sample, :count]):
+                return None
+            self._good[sample] = True
+        return self._bytes[sample, :count].reshape(height, width, self._channels)
+
+    def stamp(self, sample: int, path_of: PathOf) -> Stamp:
+        """See `Slots`."""
+        path = path_of(sample)
+        if path is None:
+            return FOREVER
+        try:
+            status = os.stat(path)
+        except OSError:
+            return -1, -1
+        return status.st_size, status.st_ctime_ns
+
+    def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
+        """See `Slots`; the record is written last."""
+        if sample >= self._most or pixels.size > self._size or self.told:
+            return
+        record = [*pixels.shape[:2], *stamp, _sum(pixels)]
+        record.append(_check(record))
+        try:
+            self._write(pixels.reshape(-1), self._start + sample * self._size)
+            self._write(np.array(record, np.int64), PAGE + sample * FIELDS * 8)
+        except OSError as error:
+            self.told = f"The cache of decoded images is not continued: {error.strerror or 'it cannot be written'}."
+            return
+        self._good[sample] = True
+
+    def _write(self, values: npt.NDArray[Any], at: int) -> None:
+        if os.pwrite(self._file, values.data, at) < values.nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def batch(self, samples: Sequence[int], rows: Tensor) -> bool:
+        """See `Slots`."""
+        places = np.array(samples)
+        if self._size != rows[0].numel() or not self._good[places].all():
+            return False
+        torch.index_select(self._memory, 0, torch.from_numpy(places), out=rows.view(len(samples), -1))
+        return True
+
+
+def _opened(path: Path, size: int) -> int:
+    """The file, made whole under another name first, and locked for as long as it is open."""
+    if not path.exists():
+        aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with aside.open("wb") as file:
+            os.truncate(file.fileno(), size)
+        try:
+            os.link(aside, path)
+        except FileExistsError:
+            pass  # another process was quicker, with the same
+        finally:
+            aside.unlink()
+    opened = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    if os.fstat(opened).st_size != size:
+        os.close(opened)
+        raise ValueError("a file of another size")
+    fcntl.flock(opened, fcntl.LOCK_SH)
+    os.utime(path)
+    return opened
+
+
+def _sum(pixels: Pixels) -> int:
+    """Of their words: what is missing after a crash is whole pages."""
+    flat = pixels.reshape(-1)
+    words = len(flat) // 8 * 8
+    total = int(flat[:words].view(np.uint64).sum(dtype=np.uint64)) + int(flat[words:].sum(dtype=np.uint64))
+    return total & 0x7FFFFFFFFFFFFFFF
+
+
+def _check(record: Sequence[int]) -> int:
+    return zlib.crc32(np.array(record, np.int64).data)
