@@ -72,6 +72,7 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
         "task",
         "model",
         "monitor",
+        "cache",
         "image_size",
         "channels",
         "normalize",
@@ -91,6 +92,17 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
     }, "used by nothing here"
 
 
+@pytest.mark.parametrize("cache", ["memory", "disk"])
+def test_a_cache_changes_no_number(
+    cache: str, first: tuple[RunFolder, list[Event]], digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    made = prepare(config_for(digits60, tmp_path / "run", augment="light", cache=cache))
+    list(made.events(Mailbox()))
+    assert final(made.folder.path) == final(first[0].path)
+    assert (tmp_path / "tui-trainer" / "images").exists() == (cache == "disk")
+
+
 def test_a_value_that_is_given_is_never_overridden(digits60: Path, tmp_path: Path) -> None:
     given = {
         "image_size": 32,
@@ -102,6 +114,7 @@ def test_a_value_that_is_given_is_never_overridden(digits60: Path, tmp_path: Pat
         "task": "classification",
         "model": "lenet",
         "monitor": "val_loss",
+        "cache": "off",
     }
     made = prepare(config_for(digits60, tmp_path / "run", **given))
     made.lock.release()

@@ -190,7 +190,7 @@ def test_one_bad_file_of_few_does_not_end_the_run(tmp_path: Path) -> None:
 
 def test_a_batch_that_is_bad_altogether_is_empty_and_tells_of_its_files(tmp_path: Path) -> None:
     folder = copy_digits(tmp_path / "holes", classes=2, each=8)
-    data = built(folder, channels=1, batch_size=2, shuffle=False, max_bad=1.0)
+    data = built(folder, channels=1, batch_size=2, shuffle=False, max_bad=1.0, cache="off")
     for index in data.index.part(TRAIN)[2:4]:
         Path(os.fsdecode(data.index.path(int(index)))).write_bytes(b"")
     got = list(data.train.epoch(0))
@@ -201,7 +201,7 @@ def test_a_batch_that_is_bad_altogether_is_empty_and_tells_of_its_files(tmp_path
 
 def test_files_of_the_last_batch_that_cannot_be_read_are_told_of(tmp_path: Path) -> None:
     folder = copy_digits(tmp_path / "holes", classes=2, each=8)
-    data = built(folder, channels=1, batch_size=2, shuffle=False, max_bad=1.0)
+    data = built(folder, channels=1, batch_size=2, shuffle=False, max_bad=1.0, cache="off")
     for index in data.index.part(TRAIN)[-2:]:
         Path(os.fsdecode(data.index.path(int(index)))).write_bytes(b"")
     assert [len(batch.warnings) for batch in data.train.epoch(0)][-1] == 2

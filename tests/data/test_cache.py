@@ -89,7 +89,7 @@ def test_no_sample_changes_and_later_epochs_decode_only_what_is_too_large(
 def test_small_images_are_kept_for_crops(digits60: Path, where: str, workers: int, decodings: list[int]) -> None:
     wanted = epochs(built(digits60, cache="off"))
     decodings.clear()
-    made = built(digits60, cache=where, normalize="none", num_workers=workers)
+    made = built(digits60, cache=where, normalize="none", num_workers=workers, persistent_workers=False)
     assert equal(epochs(made), wanted)
     assert len(decodings) == 60
 
