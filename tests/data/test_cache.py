@@ -210,7 +210,7 @@ def test_a_limit_keeps_a_part(digits60: Path, decodings: list[int]) -> None:
 def test_a_folder_that_cannot_be_made_is_one_sentence(digits60: Path, user_cache: Path) -> None:
     user_cache.parent.mkdir(parents=True)
     user_cache.write_text("a file")
-    with pytest.raises(DataError, match="Cannot keep images in .*; use --cache memory, or off"):
+    with pytest.raises(DataError, match=r"Cannot keep images in .*; use --cache memory, or off"):
         on_disk(digits60)
 
 
