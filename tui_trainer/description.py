@@ -6,12 +6,12 @@ import json
 
 from tui_trainer.config import Config
 from tui_trainer.data.batches import Data
-from tui_trainer.data.index import Rows
+from tui_trainer.data.index import Own, Rows
 from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadata
 
 
 def describe(config: Config, data: Data) -> dict[str, str]:
-    """Model, task, classes, how an image or a row becomes an input, and of numbers to predict names and scale."""
+    """Model, task, classes, how a sample becomes an input, and of numbers to predict names and scale."""
     index = data.index
     rows = index.inputs if isinstance(index.inputs, Rows) else None
     metadata: dict[str, str] = to_metadata(
@@ -25,6 +25,7 @@ def describe(config: Config, data: Data) -> dict[str, str]:
             std=data.std,
             inputs=rows.names if rows else (),
             encoding=rows.encoding if rows else (),
+            shape=index.inputs.shape if isinstance(index.inputs, Own) else (),
         ),
         targets=Targets(names=index.target_names, unit=index.unit, mean=data.target_mean, std=data.target_std),
     )

@@ -86,8 +86,9 @@ def _record(done: Exported, task: str) -> dict[str, Any]:
         "inside": done.inside.in_words(task),
         "opset": done.opset,
         "verified": {
-            "images": verified.images,
-            "real_images": verified.real,
+            "samples": verified.samples,
+            "of": verified.unit,
+            "real": verified.real,
             "largest_difference": verified.difference,
             "same_answer": verified.same,
         },

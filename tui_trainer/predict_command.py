@@ -46,7 +46,8 @@ def main(argv: Sequence[str]) -> int:
     seconds = max(time.perf_counter() - begun, 1e-9)
     sys.stdout.flush()
     failed = f", {bad:,} of them cannot be read" if bad else ""
-    print(f"{count:,} images in {seconds:.2f} s, {count / seconds:,.0f} images/s{failed}", file=sys.stderr)
+    unit = trained.preprocessing.kind
+    print(f"{count:,} {unit} in {seconds:.2f} s, {count / seconds:,.0f} {unit}/s{failed}", file=sys.stderr)
     return DataError.exit_code if bad else 0
 
 

@@ -25,7 +25,7 @@ from tui_trainer.results.export import export
 from tui_trainer.results.graph import Inside
 from tui_trainer.results.predict import predict
 from tui_trainer.results.trained import Trained, load_trained
-from tui_trainer.results.verify import pictures
+from tui_trainer.results.verify import inputs
 from tui_trainer.session import LocalSession
 
 if sys.version_info >= (3, 11):
@@ -44,7 +44,7 @@ def test_onnx_takes_plain_images_in_any_number(digits_run: Path, run_cli: Callab
     assert told.code == 0, told.err
     trained, record = load_trained(str(digits_run)), json.loads(told.out)
     session = onnxruntime.InferenceSession(record["file"], providers=["CPUExecutionProvider"])
-    square = torch.stack(pictures(trained).square)
+    square = torch.stack(inputs(trained).square)
     for batch in (square, square[:1]):
         (shares,) = session.run(None, {"images": batch.numpy()})
         assert np.abs(shares - torch.from_numpy(reference(trained, batch)).softmax(1).numpy()).max() <= 1e-4
@@ -54,7 +54,7 @@ def test_onnx_takes_plain_images_in_any_number(digits_run: Path, run_cli: Callab
     assert card["output"]["kind"] == "probabilities"
     assert card["model"]["opset"] == record["opset"]
     assert card["input"]["shape"] == ["batch", 32, 32, 1]
-    assert card["verified"]["same_answer"] == card["verified"]["images"] == len(square)
+    assert card["verified"]["same_answer"] == card["verified"]["samples"] == len(square)
     assert json.loads(session.get_modelmeta().custom_metadata_map["classes"]) == ["0", "1", "2"]
 
 
@@ -138,7 +138,7 @@ def test_parity_on_100_validation_images(model: str, form: str, preprocessing: b
     done = export(load_trained(str(tmp_path / "run")), form, tmp_path / "out", preprocessing=preprocessing)
     assert done.inside == Inside(preprocessing=preprocessing, resize=preprocessing and form == "pt2")
     assert done.verified.real
-    assert done.verified.images >= 100
-    assert done.verified.same == done.verified.images
+    assert done.verified.samples >= 100
+    assert done.verified.same == done.verified.samples
     assert done.verified.difference <= 1e-4
     print(model, form, preprocessing, done.verified.in_words())

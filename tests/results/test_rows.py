@@ -71,7 +71,7 @@ def test_rows_of_another_file_are_encoded_as_those_that_were_learned(
 
 def test_what_is_no_table_for_it_is_refused(run_cli: Cli, rows_run: tuple[Path, Path], tmp_path: Path) -> None:
     _, run = rows_run
-    assert "takes rows of a table" in run_cli("export", run).sentence
+    assert "takes rows of a table" in run_cli("test", run, "--data", ROOT / "sample_data" / "digits").sentence
     short = tmp_path / "short.csv"
     short.write_text("size,kind\n1,big\n2,small\n3,big\n4,small\n")
     assert "colour" in run_cli("test", run, "--data", short).sentence

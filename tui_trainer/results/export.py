@@ -24,7 +24,7 @@ from tui_trainer.errors import ConfigError, UserError, WeightsError
 from tui_trainer.results import model_card
 from tui_trainer.results.graph import Graph, Inside
 from tui_trainer.results.trained import Trained
-from tui_trainer.results.verify import Pictures, Verified, agree, pictures
+from tui_trainer.results.verify import Inputs, Verified, agree, inputs
 from tui_trainer.text import display
 from tui_trainer.whole_file import write_whole
 
@@ -71,7 +71,7 @@ def export(
             tell(f"writing {form}")
             exported = _quietly(lambda: _write(trained, form, made, inside, opset))
             tell("comparing it with the trained model")
-            verified = check(trained, form, exported or _reader(trained, form, made), inside, pictures(trained, data))
+            verified = check(trained, form, exported or _reader(trained, form, made), inside, inputs(trained, data))
             target = folder / made.name
             kept = _opset(made) if form == "onnx" else None
             card = model_card.text(trained, form, inside, kept, verified)
@@ -95,16 +95,14 @@ def what_goes_inside(trained: Trained, form: str, *, preprocessing: bool, probab
     Raises:
         ConfigError: the format has no graph, or the task no probabilities.
     """
-    if trained.preprocessing.inputs:
-        raise ConfigError(
-            "The model takes rows of a table, and export is for models of images: "
-            "checkpoints/best.safetensors holds its weights, with the encoding of the columns in its metadata."
-        )
+    if trained.preprocessing.kind == "items" and preprocessing:
+        raise ConfigError("What your own dataset yields has no preprocessing that a graph could hold: leave it out.")
     if form == "safetensors" and (preprocessing or probabilities):
         raise ConfigError("safetensors holds weights, no graph: its metadata says the preprocessing; use onnx or pt2.")
     if probabilities and trained.task == "regression":
         raise ConfigError("A model that predicts numbers has no probabilities: leave out --softmax.")
-    resize = preprocessing and form == "pt2" and trained.preprocessing.spec.resize == "squash"
+    images = trained.preprocessing.kind == "images"
+    resize = images and preprocessing and form == "pt2" and trained.preprocessing.spec.resize == "squash"
     return Inside(preprocessing=preprocessing, resize=resize, probabilities=probabilities)
 
 
@@ -119,9 +117,7 @@ def require(form: str) -> None:
         raise ConfigError(f"ONNX needs {', '.join(missing)}: pip install 'tui-trainer[onnx]'.")
 
 
-def check(
-    trained: Trained, form: str, exported: Callable[[Tensor], Tensor], inside: Inside, shown: Pictures
-) -> Verified:
+def check(trained: Trained, form: str, exported: Callable[[Tensor], Tensor], inside: Inside, shown: Inputs) -> Verified:
     """Compare what was exported with the trained model.
 
     Raises:
@@ -131,7 +127,7 @@ def check(
     if not verified.good:
         raise WeightsError(
             f"The exported {form} differs from the trained model by {verified.difference:.2g} "
-            f"(same answer on {verified.same} of {verified.images} images): nothing was kept; try another format."
+            f"(same answer on {verified.same} of {verified.samples} {verified.unit}): nothing was kept."
         )
     return verified
 
@@ -148,7 +144,7 @@ def _write(
         if form == "onnx":
             torch.onnx.export(
                 graph, (example,), path, dynamo=True, dynamic_shapes=(free,), opset_version=opset, verbose=False,
-                input_names=["images"], output_names=["outputs"], external_data=False,
+                input_names=[model_card.input_name(trained)], output_names=["outputs"], external_data=False,
             )  # fmt: skip
             _describe_onnx(path, trained)
             return None
@@ -166,8 +162,10 @@ def _write(
 
 
 def _example(trained: Trained, inside: Inside) -> Tensor:
-    spec = trained.preprocessing.spec
+    learned, spec = trained.preprocessing, trained.preprocessing.spec
     side = spec.image_size
+    if learned.kind != "images":
+        return torch.zeros(2, *(learned.shape or (len(learned.inputs),)))
     if not inside.preprocessing:
         return torch.zeros(2, spec.channels, side, side)
     height, width = (side + 3, side + 5) if inside.resize else (side, side)
@@ -205,7 +203,8 @@ def _reader(trained: Trained, form: str, path: Path) -> Callable[[Tensor], Tenso
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
-    return lambda images: torch.from_numpy(session.run(["outputs"], {"images": images.numpy()})[0])
+    name = model_card.input_name(trained)
+    return lambda images: torch.from_numpy(session.run(["outputs"], {name: images.numpy()})[0])
 
 
 def _quietly(work: Callable[[], Any]) -> Any:

@@ -10,6 +10,7 @@ from torch.nn.functional import interpolate
 
 from tui_trainer.data.index import CLASSIFICATION, REGRESSION
 from tui_trainer.data.transforms import Normalize
+from tui_trainer.results.preprocessing import Preprocessing
 from tui_trainer.results.trained import Trained
 
 
@@ -17,7 +18,7 @@ from tui_trainer.results.trained import Trained
 class Inside:
     """What the graph does besides the model itself."""
 
-    preprocessing: bool = False  # uint8 (N, S, S, C) in, instead of float32 (N, C, S, S)
+    preprocessing: bool = False  # uint8 (N, S, S, C) in, instead of float32 (N, C, S, S); plain numbers of rows
     resize: bool = False  # images of any size (N, H, W, C), squashed to S x S
     probabilities: bool = False  # softmax, or sigmoid of labels
 
@@ -46,16 +47,23 @@ class Graph(nn.Module):
         super().__init__()
         self.model, self._inside, self._task = trained.model, inside, trained.task
         self._side = trained.preprocessing.spec.image_size
-        normalize = Normalize(trained.preprocessing.mean, trained.preprocessing.std, torch.device("cpu"))
-        self.register_buffer("shift", normalize.shift)
-        self.register_buffer("scale", normalize.scale)
+        self._kind = trained.preprocessing.kind
+        if self._kind != "items":
+            shift, scale = _normalization(trained.preprocessing)
+            self.register_buffer("shift", shift)
+            self.register_buffer("scale", scale)
         if trained.task == REGRESSION:
             self.register_buffer("unit", torch.tensor(trained.targets.std))
             self.register_buffer("zero", torch.tensor(trained.targets.mean))
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, S, S, C) or (N, H, W, C) uint8, or (N, C, S, S) float32 normalised; to (N, O) float32."""
-        if self._inside.preprocessing:
+        """(N, S, S, C) or (N, H, W, C) uint8, or (N, C, S, S) float32 normalised; to (N, O) float32.
+
+        Of a table rows (N, F) float32; of the user's own dataset what it yields (N, ...).
+        """
+        if self._inside.preprocessing and self._kind == "rows":
+            images = (images - self.shift) * self.scale
+        elif self._inside.preprocessing and self._kind == "images":
             images = images.permute(0, 3, 1, 2)
             if self._inside.resize:
                 images = interpolate(images, (self._side, self._side), mode="bilinear", antialias=True)
@@ -66,3 +74,11 @@ class Graph(nn.Module):
         if not self._inside.probabilities:
             return outputs
         return outputs.softmax(1) if self._task == CLASSIFICATION else outputs.sigmoid()
+
+
+def _normalization(learned: Preprocessing) -> tuple[Tensor, Tensor]:
+    """What is taken away and multiplied with: (C, 1, 1) each for images, (F,) for rows."""
+    if learned.inputs:
+        return torch.tensor(learned.mean), 1 / torch.tensor(learned.std)
+    normalize = Normalize(learned.mean, learned.std, torch.device("cpu"))
+    return normalize.shift, normalize.scale

@@ -6,7 +6,9 @@ import base64
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from tui_trainer.text import display
 
@@ -37,6 +39,7 @@ circle.train { fill: var(--train); } circle.val { fill: var(--val); }
 
 _NUMBER = re.compile(r"-?[\d.,]+%?")
 Cell = str | int | float
+Pixels = npt.NDArray[np.uint8]
 
 
 def text(value: object, limit: int = 200) -> str:
@@ -73,21 +76,17 @@ def _cell(value: Cell) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
-def picture(path: Path, lines: Sequence[str], side: int = 150) -> str:
-    """An image file, made small, with lines of text below it; a frame without picture if it cannot be read."""
+def picture(pixels: Pixels | None, lines: Sequence[str], side: int = 150) -> str:
+    """An image (H, W, 1 or 3), made small, with lines of text below it; a frame without picture where there is none."""
     import cv2
 
-    from tui_trainer.data.decode import BadImageError, read_image
-
     source = ""
-    try:
-        pixels = read_image(path.__fspath__().encode("utf-8", "surrogateescape"), 3)
+    if pixels is not None:
         scale = min(1.0, 2 * side / max(pixels.shape[:2]))
         size = max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale))
         small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-        done, jpeg = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 85])
+        bgr = small if small.ndim == 2 or small.shape[2] == 1 else cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+        done, jpeg = cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 85])
         source = f' src="data:image/jpeg;base64,{base64.b64encode(jpeg.tobytes()).decode()}"' if done else ""
-    except (BadImageError, cv2.error):
-        pass
     shown = f'<img{source} alt="">' if source else '<div class="muted">no picture</div>'
     return f'<div class="picture">{shown}{"<br>".join(lines)}</div>'

@@ -17,8 +17,9 @@ from tui_trainer.data.encoding import encode_as
 from tui_trainer.data.index import CLASSIFICATION, REGRESSION, Index
 from tui_trainer.data.table_file import read_table
 from tui_trainer.data.walk import EXTENSIONS
-from tui_trainer.errors import DataError
+from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.results.inference import answers
+from tui_trainer.results.samples import in_words
 from tui_trainer.results.trained import Trained
 from tui_trainer.text import display, user_path
 
@@ -35,7 +36,16 @@ class Prediction:
 
 
 def predict(trained: Trained, paths: Iterable[str], top_k: int = 5) -> Iterator[Prediction]:
-    """A prediction for each path, in their order; one that cannot be read says why."""
+    """A prediction for each path, in their order; one that cannot be read says why.
+
+    Raises:
+        ConfigError: the model takes what no file holds.
+    """
+    if trained.preprocessing.kind == "items":
+        raise ConfigError(
+            f"The model takes {in_words(trained)}, no files: "
+            "test RUN --data file.py:Name --csv FILE gives a prediction for each item."
+        )
     if trained.preprocessing.inputs:
         for path in paths:
             yield from _of_table(trained, path, top_k)

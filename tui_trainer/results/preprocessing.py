@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tui_trainer.data.batches import as_floats, is_square
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.transforms import RESAMPLER, Normalize, Standardize
 
@@ -25,7 +26,8 @@ LARGEST_SIDE = 4096
 class Preprocessing:
     """Decode and resize as `spec` says, then (x / 255 - mean) / std for each channel.
 
-    Of a table: columns become the `inputs` as `encoding` says, then (x - mean) / std for each.
+    Of a table: columns become the `inputs` as `encoding` says, then (x - mean) / std for each. Of the user's own
+    dataset: what it yields, of `shape`, as it is; bytes as shares of 255.
     """
 
     spec: Spec
@@ -33,9 +35,17 @@ class Preprocessing:
     std: tuple[float, ...]
     inputs: tuple[str, ...] = ()
     encoding: tuple[Mapping[str, Any], ...] = ()
+    shape: tuple[int, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """What the model takes: images, rows of a table, or items of the user's own dataset."""
+        return "rows" if self.inputs else "items" if self.shape else "images"
 
     def normalize(self, device: torch.device) -> Callable[[Tensor], Tensor]:
-        """What takes (N, S, S, C) uint8 to the model's (N, C, S, S) float32, or rows (N, F) to (N, F)."""
+        """What takes (N, S, S, C) uint8 to the model's (N, C, S, S) float32, rows (N, F) to (N, F), items to items."""
+        if self.shape:
+            return as_floats
         return Standardize(self.mean, self.std) if self.inputs else Normalize(self.mean, self.std, device)
 
     def to_json(self) -> str:
@@ -43,6 +53,8 @@ class Preprocessing:
         numbers = {"mean": self.mean, "std": self.std}
         if self.inputs:
             return json.dumps({"inputs": self.inputs, "encoding": [dict(one) for one in self.encoding], **numbers})
+        if self.shape:
+            return json.dumps({"shape": self.shape})
         return json.dumps({**asdict(self.spec), **numbers, "resampler": RESAMPLER})
 
 
@@ -120,6 +132,8 @@ def validation_preprocessing(metadata: Mapping[str, str]) -> Preprocessing:
         said: Any = json.loads(metadata["preprocessing"])
         if "inputs" in said:
             return _of_rows(said)
+        if "shape" in said:
+            return _of_items(said)
         size, channels, resize = said["image_size"], said["channels"], said["resize"]
         mean, std = (tuple(float(number) for number in said[name]) for name in ("mean", "std"))
     except (KeyError, TypeError) as error:
@@ -143,3 +157,11 @@ def _of_rows(said: Mapping[str, Any]) -> Preprocessing:
         raise ValueError(f"{len(inputs)} inputs, {made} encoded, {len(mean)} means, {len(std)} deviations")
     spec = Spec(image_size=0, channels=len(inputs), resize="squash")
     return Preprocessing(spec=spec, mean=mean, std=std, inputs=inputs, encoding=encoding)
+
+
+def _of_items(said: Mapping[str, Any]) -> Preprocessing:
+    shape = tuple(said["shape"])
+    if not shape or not all(type(side) is int and side > 0 for side in shape):
+        raise ValueError(f"shape {shape}")
+    spec = Spec(image_size=shape[1] if is_square(shape) else 0, channels=shape[0], resize="squash")
+    return Preprocessing(spec=spec, mean=(), std=(), shape=shape)

@@ -7,22 +7,19 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tui_trainer.config import build, read_toml
-from tui_trainer.data import batches
-from tui_trainer.data.encoding import encode_as
-from tui_trainer.data.index import PARTS, Index, Rows
-from tui_trainer.data.table_file import read_table
-from tui_trainer.data_config import DataConfig
+from tui_trainer.data.datasets import ImageDataset
+from tui_trainer.data.index import Index
 from tui_trainer.errors import ConfigError, DataError
-from tui_trainer.results.inference import answers
+from tui_trainer.results.inference import answers, streamed
 from tui_trainer.results.outcomes import JUDGES, Classified, Labelled, Outcomes, Regressed
+from tui_trainer.results.samples import Pixels, find_samples, picture
 from tui_trainer.results.trained import Trained
-from tui_trainer.run_folder import RunFolder
-from tui_trainer.text import display, user_path
+from tui_trainer.text import display
 
 Ints = npt.NDArray[np.int64]
 Told = Callable[[int, int], None]  # done, of all
@@ -47,6 +44,18 @@ class Tested:
     def path(self, sample: int) -> Path:
         """Where a sample of `outcomes` lies."""
         return Path(os.fsdecode(self.index.path(int(self.members[sample]))))
+
+    def picture(self, sample: int) -> Pixels | None:
+        """A sample of `outcomes` as it is in the dataset (H, W, 3) or (H, W, 1); None if it is no picture."""
+        return picture(self.index, int(self.members[sample]))
+
+    def seen(self, sample: int) -> Pixels | None:
+        """A sample of `outcomes` as the model saw it (S, S, C); None if it is no picture, or cannot be read."""
+        learned = self.trained.preprocessing
+        if learned.kind != "images":
+            return self.picture(sample)
+        image = ImageDataset(self.index, learned.spec)[0, int(self.members[sample])].image
+        return None if image is None else np.ascontiguousarray(image.numpy())
 
     def in_words(self, sample: int) -> tuple[str, str]:
         """What was said of a sample of `outcomes`: in a few characters, and in a sentence."""
@@ -101,107 +110,44 @@ def write_csv(tested: Tested, path: Path) -> None:
         raise ConfigError(f"Cannot write {display(path)}: {error.strerror}.") from None
 
 
-def find_samples(trained: Trained, data: str = "", part: str = "") -> tuple[Index, Ints, str, tuple[str, ...]]:
-    """The samples to test on: of the run's own split, or all of another dataset, or a part of it.
-
-    The index, its chosen samples, the part in a word, and notes in sentences.
-
-    Raises:
-        ConfigError: the weights lie in no run, so that no dataset is known.
-        DataError: the dataset is not there, has no such part, or has other classes.
-    """
-    folder, notes = trained.folder, list[str]()
-    if not data and folder is None:
-        raise ConfigError(f"{display(trained.path)} lies in no run folder: say with --data what to test it on.")
-    values = read_toml(folder.config) if folder is not None else {}
-    if data:
-        values |= {"data": str(user_path(data)), "val_data": ""}
-    index = _known_classes(batches.scan(build(values)), trained.classes)
-    index = _known_inputs(index, trained, build(values).data)
-    if not data and folder is not None:
-        index, notes = _as_it_was_split(index, folder)
-    chosen = part or ("all" if data else "val")
-    members = np.arange(len(index)) if chosen == "all" else index.part(PARTS.index(chosen))
-    if not len(members):
-        raise DataError(f"{display(index.root)} has no {chosen} part: choose another --part, or give --data.")
-    return index, members, chosen, tuple(notes)
-
-
-def _known_classes(index: Index, classes: tuple[str, ...]) -> Index:
-    """The same samples with the model's numbers for their classes."""
-    if index.classes == classes:
-        return index
-    unknown = [name for name in index.classes if name not in classes]
-    if unknown:
-        raise DataError(
-            f"{display(index.root)} has classes that the model has not learned: {display(', '.join(unknown))}; "
-            "rename or remove their folders."
-        )
-    number = {name: i for i, name in enumerate(classes)}
-    if index.targets.ndim == 2:
-        targets = np.zeros((len(index), len(classes)), index.targets.dtype)
-        targets[:, [number[name] for name in index.classes]] = index.targets
-    else:
-        targets = np.array([number[name] for name in index.classes], index.targets.dtype)[index.targets]
-    return replace(index, targets=targets, classes=classes)
-
-
-def _known_inputs(index: Index, trained: Trained, data: DataConfig) -> Index:
-    """The same samples; rows of a table encoded as those that the model has learned from.
-
-    Raises:
-        DataError: the model takes images and these are rows, or the other way round, or a column is not there.
-    """
-    learned = trained.preprocessing
-    if isinstance(index.inputs, Rows) != bool(learned.inputs):
-        takes = "rows of a table" if learned.inputs else "images"
-        raise DataError(f"{display(index.root)} is nothing for this model, which takes {takes}.")
-    if not isinstance(index.inputs, Rows) or index.inputs.encoding == learned.encoding:
-        return index
-    encoded = encode_as(read_table(index.root, data.header), learned.encoding, index.root)
-    kept = [int(index.name(i)) - 1 for i in range(len(index))]
-    return replace(index, inputs=replace(index.inputs, features=encoded[kept], names=learned.inputs))
-
-
-def _as_it_was_split(index: Index, folder: RunFolder) -> tuple[Index, list[str]]:
-    """The parts that the run has written down; what came to the dataset since then is in none."""
-    try:
-        with folder.split.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            part_of = {row["path"]: PARTS.index(row["part"]) for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, csv.Error):
-        part_of = {}
-    if not part_of:
-        return index, ["The run's split.csv cannot be read: the dataset is split anew."]
-    none = len(PARTS)
-    parts = [part_of.get(os.fsdecode(index.name(i)), none) for i in range(len(index))]
-    new = sum(part == none for part in parts)
-    gone = len(part_of) - (len(parts) - new)
-    notes = [f"{new} samples came to the dataset after the run and are left out."] if new else []
-    notes += [f"{gone} samples of the run are no longer in the dataset."] if gone > 0 else []
-    return replace(index, parts=np.array(parts, np.uint8)), notes
-
-
 def run_test(trained: Trained, data: str = "", part: str = "", tell: Told = lambda done, total: None) -> Tested:
     """Let the model answer every sample of the part, and judge the answers.
 
     Raises:
         UserError: there is nothing to test on, or the outputs are no numbers.
     """
-    index, members, chosen, notes = find_samples(trained, data, part)
-    seen, outputs, bad = list[Ints](), list[npt.NDArray[np.float32]](), list[tuple[str, str]]()
-    done = 0
-    for answered in answers(trained, index, members):
+    samples = find_samples(trained, data, part)
+    index, total = samples.index, len(samples.members)
+    seen, outputs, targets = list[Ints](), list[npt.NDArray[np.float32]](), list[npt.NDArray[Any]]()
+    bad, notes, done = list[tuple[str, str]](), list(samples.notes), 0
+    source = streamed(trained, samples) if samples.is_stream else answers(trained, index, samples.members)
+    for answered in source:
         if len(answered.members):
             seen.append(answered.members)
             outputs.append(answered.outputs.numpy())
+            targets.append(index.targets[answered.members] if answered.targets is None else answered.targets)
         bad += ((os.fsdecode(index.name(number)), reason) for number, reason in answered.bad)
+        notes += answered.warnings
         done += len(answered.members) + len(answered.bad)
-        tell(done, len(members))
+        tell(done, max(total, done))
     if not seen:
-        raise DataError(f"None of the {len(members)} samples can be read: there is nothing to test.")
-    read = np.concatenate(seen)
-    judge = JUDGES[trained.task]
-    outcomes = judge(np.concatenate(outputs), index.targets[read], trained.names)
+        raise DataError(f"None of the {total or done} samples can be read: there is nothing to test.")
+    read, true = np.concatenate(seen), np.concatenate(targets)
     return Tested(
-        trained=trained, index=index, part=chosen, members=read, outcomes=outcomes, bad=tuple(bad), notes=notes
+        trained=trained,
+        index=_numbered(index, true) if samples.is_stream else index,
+        part=samples.part,
+        members=read,
+        outcomes=JUDGES[trained.task](np.concatenate(outputs), true, trained.names),
+        bad=tuple(bad),
+        notes=tuple(notes),
+    )
+
+
+def _numbered(index: Index, targets: npt.NDArray[Any]) -> Index:
+    """The samples that a stream gave, called by their numbers."""
+    names = [f"item {number}".encode() for number in range(len(targets))]
+    offsets = np.cumsum([0, *map(len, names)], dtype=np.int64)
+    return replace(
+        index, blob=b"".join(names), offsets=offsets, targets=targets, parts=np.zeros(len(targets), np.uint8)
     )

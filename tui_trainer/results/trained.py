@@ -34,6 +34,7 @@ class Trained:
     model: nn.Module
     device: torch.device
     metadata: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = False  # whether code of the user's own may run
 
     def __post_init__(self) -> None:
         self.model.requires_grad_(requires_grad=False).eval()
@@ -50,7 +51,7 @@ class Trained:
 
     @torch.inference_mode()
     def outputs(self, images: Tensor) -> Tensor:
-        """Images (N, S, S, C) uint8 or rows (N, F) float32 to outputs (N, C) float32 on the CPU.
+        """Images (N, S, S, C) uint8, rows (N, F) or items (N, ...) to outputs (N, C) float32 on the CPU.
 
         Of numbers to predict they are in their own unit.
 
@@ -116,6 +117,7 @@ def load_trained(run: str, weights: str = "", device: str = "cpu", *, trusted: b
         model=model.to(_device(device)),
         device=_device(device),
         metadata=metadata,
+        trusted=trusted,
     )
 
 
@@ -149,6 +151,7 @@ def _model(metadata: Mapping[str, str], outputs: int, preprocessing: Preprocessi
             image_size=spec.image_size,
             args=texts(metadata.get("model_args", "[]")),
             trusted=trusted,
+            shape=preprocessing.shape,
             hidden_sizes=[int(size) for size in json.loads(metadata.get("hidden_sizes", "[]"))],
         )
 

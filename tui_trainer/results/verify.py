@@ -1,4 +1,4 @@
-"""Whether an exported model computes what the trained one does, on real images."""
+"""Whether an exported model computes what the trained one does, on real samples."""
 
 from __future__ import annotations
 
@@ -11,33 +11,37 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data.datasets import ImageDataset
-from tui_trainer.data.decode import BadImageError, read_image
+from tui_trainer.data.index import Own, Rows
+from tui_trainer.data.own_items import OwnDataset, stack
 from tui_trainer.errors import UserError
 from tui_trainer.results.graph import Graph, Inside
-from tui_trainer.results.inference import decoded
-from tui_trainer.results.tested import find_samples
+from tui_trainer.results.inference import decoded, of_stream
+from tui_trainer.results.samples import Samples, find_samples, picture
 from tui_trainer.results.trained import Trained
 
-IMAGES = 128  # compared at most
+SAMPLES = 128  # compared at most
 RANDOM = 16  # where there are no real ones
 TOLERANCE = 1e-4  # of float32, as a share of the largest output where that is beyond 1
 BATCH = 32
+UNITS = {"images": "images", "rows": "rows", "items": "items"}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pictures:
-    """Images (S, S, C) uint8 as validation sees them, and (H, W, C) as they are in their files."""
+class Inputs:
+    """Samples as validation sees them, images (S, S, C) uint8; `whole`: images (H, W, C) as they are in their files."""
 
     square: tuple[Tensor, ...]
     whole: tuple[Tensor, ...]
     real: bool
+    unit: str  # what a sample is called
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verified:
-    """The comparison. `difference`: the largest of any output; `same`: images with the same first answer."""
+    """The comparison. `difference`: the largest of any output; `same`: samples with the same first answer."""
 
-    images: int
+    samples: int
+    unit: str
     real: bool
     difference: float
     same: int
@@ -46,43 +50,68 @@ class Verified:
     @property
     def good(self) -> bool:
         """Whether they agree as far as float32 can."""
-        return self.difference <= TOLERANCE * max(1.0, self.largest) and self.same == self.images
+        return self.difference <= TOLERANCE * max(1.0, self.largest) and self.same == self.samples
 
     def in_words(self) -> str:
         """One sentence."""
-        what = "validation images" if self.real else "random images (no validation images at hand)"
-        return f"{self.images} {what}: largest difference {self.difference:.2g}, same answer on {self.same}."
+        real = f"validation {self.unit}"
+        what = real if self.real else f"random {self.unit} (no {real} at hand)"
+        return f"{self.samples} {what}: largest difference {self.difference:.2g}, same answer on {self.same}."
 
 
-def pictures(trained: Trained, data: str = "") -> Pictures:
-    """Validation images spread over the part; random ones if there are none, or the dataset is elsewhere now."""
+def inputs(trained: Trained, data: str = "") -> Inputs:
+    """Validation samples spread over the part; random ones if there are none, or the dataset is elsewhere now."""
     with contextlib.suppress(UserError):
-        index, members, *_ = find_samples(trained, data)
-        chosen = members[np.linspace(0, len(members) - 1, min(IMAGES, len(members))).astype(np.int64)]
-        spec, square, whole = trained.preprocessing.spec, list[Tensor](), list[Tensor]()
-        for numbers, samples in decoded(ImageDataset(index, spec), chosen):
-            for number, sample in zip(numbers, samples, strict=True):
-                with contextlib.suppress(BadImageError):
-                    if sample.image is not None:
-                        whole.append(torch.from_numpy(read_image(index.path(number), spec.channels)))
-                        square.append(sample.image)
-        if square:
-            return Pictures(square=tuple(square), whole=tuple(whole), real=True)
-    spec = trained.preprocessing.spec
-    shape = (spec.image_size, spec.image_size, spec.channels)
+        samples = find_samples(trained, data)
+        members = samples.members
+        chosen = members[np.linspace(0, len(members) - 1, min(SAMPLES, len(members))).astype(np.int64)]
+        found = _read(trained, samples, [int(number) for number in chosen])
+        if found.square:
+            return found
+    learned = trained.preprocessing
+    side = learned.spec.image_size
     generator = torch.Generator().manual_seed(0)
-    made = tuple(torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator) for _ in range(RANDOM))
-    return Pictures(square=made, whole=made, real=False)
+    if learned.kind == "images":
+        shape = (side, side, learned.spec.channels)
+        made = [torch.randint(0, 256, shape, dtype=torch.uint8, generator=generator) for _ in range(RANDOM)]
+    else:
+        made = [torch.randn(learned.shape or (len(learned.inputs),), generator=generator) for _ in range(RANDOM)]
+    return Inputs(square=tuple(made), whole=tuple(made), real=False, unit=UNITS[learned.kind])
+
+
+def _read(trained: Trained, samples: Samples, chosen: list[int]) -> Inputs:
+    """These samples, those that can be read."""
+    index, spec = samples.index, trained.preprocessing.spec
+    square, whole = list[Tensor](), list[Tensor]()
+    if samples.is_stream:
+        for batch in of_stream(samples):
+            square += batch.inputs[: SAMPLES - len(square)]
+            if len(square) == SAMPLES:
+                break
+    elif isinstance(index.inputs, Rows):
+        square += torch.from_numpy(index.inputs.features[chosen])
+    elif isinstance(index.inputs, Own):
+        own = OwnDataset(index, 0)
+        square += stack([own[0, number] for number in chosen]).inputs if chosen else []
+    else:
+        for numbers, read in decoded(ImageDataset(index, spec), chosen):
+            for number, sample in zip(numbers, read, strict=True):
+                pixels = picture(index, number, spec.channels)
+                if sample.image is not None and pixels is not None:
+                    whole.append(torch.from_numpy(pixels))
+                    square.append(sample.image)
+    return Inputs(square=tuple(square), whole=tuple(whole), real=True, unit=UNITS[trained.preprocessing.kind])
 
 
 @torch.no_grad()
-def agree(trained: Trained, inside: Inside, reader: Callable[[Tensor], Tensor], shown: Pictures) -> Verified:
-    """Compare outputs image by image; the trained model always gets what validation gave it."""
+def agree(trained: Trained, inside: Inside, reader: Callable[[Tensor], Tensor], shown: Inputs) -> Verified:
+    """Compare outputs sample by sample; the trained model always gets what validation gave it."""
     own = Graph(trained, Inside(preprocessing=True, probabilities=inside.probabilities)).eval()
     normalize = trained.preprocessing.normalize(torch.device("cpu"))
     expected, found = list[Tensor](), list[Tensor]()
     for start in range(0, len(shown.square), BATCH):
         square = torch.stack(shown.square[start : start + BATCH])
+        square = normalize(square) if trained.preprocessing.kind == "items" else square
         expected.append(own(square))
         if inside.resize:
             found += [reader(image[None]) for image in shown.whole[start : start + BATCH]]
@@ -91,7 +120,8 @@ def agree(trained: Trained, inside: Inside, reader: Callable[[Tensor], Tensor], 
     theirs, ours = torch.cat(found), torch.cat(expected)
     same = theirs.argmax(1) == ours.argmax(1) if ours.shape[1] > 1 else torch.ones(len(ours), dtype=torch.bool)
     return Verified(
-        images=len(ours),
+        samples=len(ours),
+        unit=shown.unit,
         real=shown.real,
         difference=float((theirs - ours).abs().max()),
         same=int(same.sum()),

@@ -99,16 +99,12 @@ class LookScreen(Screen[None]):
         """In the thread: read them as the model saw them."""
         import numpy as np
 
-        from tui_trainer.data.datasets import ImageDataset
-
-        tested = self._tested
-        dataset = ImageDataset(tested.index, tested.trained.preprocessing.spec)
+        empty = np.zeros((1, 1, 1), np.uint8)
         for sample in samples:
             if stopped.is_set():
                 return
-            image = dataset[0, int(tested.members[sample])].image
-            empty = np.zeros((1, 1, 1), np.uint8)
-            self._pixels[sample] = empty if image is None else np.ascontiguousarray(image.numpy())
+            seen = self._tested.seen(sample)
+            self._pixels[sample] = empty if seen is None else seen
 
     def _fail(self, sentence: str) -> None:
         self._heading = sentence

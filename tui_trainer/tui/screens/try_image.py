@@ -12,6 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from tui_trainer.errors import ConfigError
 from tui_trainer.text import display, user_path
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.widgets.gallery import Gallery, Shown
@@ -85,6 +86,8 @@ class TryScreen(ModalScreen[None]):
 
         if self._trained is None:
             self._trained = load_trained(self._run)
+        if self._trained.preprocessing.kind == "rows":
+            raise ConfigError("The model takes rows of a table: tui-trainer predict RUN FILE answers for each row.")
         prediction = next(iter(predict(self._trained, [self._asked])))
         image = ImageDataset(files_index([self._asked]), self._trained.preprocessing.spec)[0, 0].image
         self._answer = prediction, None if image is None else np.ascontiguousarray(image.numpy())
