@@ -32,6 +32,7 @@ class RunStarted(Event):
     """The loop begins, at `epoch` and `step` if it goes on from a checkpoint.
 
     `targets`: names of the numbers to predict, where the task is regression. `unit`: what a sample is called.
+    `ranks`: processes that train together.
     """
 
     kind = "run_started"
@@ -48,6 +49,7 @@ class RunStarted(Event):
     task: str = "classification"
     targets: tuple[str, ...] = ()
     unit: str = "images"
+    ranks: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

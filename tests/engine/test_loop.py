@@ -463,7 +463,7 @@ def test_a_step_reads_like_the_tutorial() -> None:
     lines = [line.strip() for line in inspect.getsource(step.train_step).splitlines()]
     wanted = [
         "job.optimizer.zero_grad()",
-        "outputs = job.forward(inputs)",
+        "outputs = job.trained(inputs)",
         "loss = job.loss_func(outputs, mixed)",
     ]
     assert [line for line in lines if line in wanted] == wanted

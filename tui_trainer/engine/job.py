@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,7 @@ from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
 from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.random_states import random_states, set_random_states
+from tui_trainer.engine.ranks import Alone, Moment, Ranks, states_of
 from tui_trainer.engine.schedule import Schedule
 from tui_trainer.engine.step import Scored, no_mix
 from tui_trainer.metric_names import less_is_better
@@ -129,6 +130,7 @@ class Job:
     measure: Measure = None  # type: ignore[assignment]  # of `classes`
     log_every: int = 1
     keeping: Keeping = field(default_factory=Keeping)
+    ranks: Ranks = field(default_factory=Alone)
     checkpoints: Path | None = None
     model_name: str = ""
     frozen: Frozen = field(default_factory=Frozen)
@@ -146,8 +148,11 @@ class Job:
         self.pace = Pace(self.state.seconds)
         self.guard = Guard(self.model, self.optimizer)
         self.measure = self.measure or Classification(len(self.classes))
-        self.sums = Sums(self.measure, self.device)  # of the epoch so far
-        self.interval = Sums(self.measure, self.device)  # since the last Progress
+        self.trained = self.ranks.wrap(self.model, self.forward)
+        if self.ranks.size > 1:
+            self.keeping.now = lambda: self.ranks.clock(self.clock)
+        self.sums = Sums(self.measure, self.device, self.ranks)  # of the epoch so far
+        self.interval = Sums(self.measure, self.device, self.ranks)  # since the last Progress
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)
 
@@ -178,7 +183,7 @@ class Job:
         return -(-self.train_loader.batches // self.grad_accum_steps)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Outputs (N, ...) of the network that is trained."""
+        """Outputs (N, ...) of the network that is trained; `trained` is the same with gradients shared by the ranks."""
         outputs: Tensor = self.model(inputs) if self.compiled is None else self.compiled(inputs)
         return outputs
 
@@ -186,6 +191,12 @@ class Job:
     def kept(self) -> nn.Module:
         """The network that is evaluated and kept: the averaged one, if there is one."""
         return self.ema.model if self.ema else self.model
+
+    def in_evaluation_mode(self) -> None:
+        """The network as it is evaluated, the same on all ranks."""
+        self.kept.eval()
+        self.ranks.same_buffers(self.kept)
+        self.pace.begin()
 
     def in_training_mode(self) -> None:
         """The network as it trains."""
@@ -199,6 +210,15 @@ class Job:
         batches = self.pace.waiting(self.train_loader.epoch(self.state.epoch, self.state.batch))
         while group := list(islice(batches, self.grad_accum_steps)):
             yield group
+
+    def begin(self, group: Sequence[Batch]) -> bool:
+        """Whether there is something to learn in the batches of a step."""
+        return self.ranks.begin(sum(len(batch.targets) for batch in group), self.pace.waited, self.clock)
+
+    def clock(self) -> Moment:
+        """What the time says."""
+        over = bool(self.max_seconds) and self.pace.here >= self.max_seconds
+        return self.keeping.moment()._replace(over=over)
 
     def schedule(self) -> float:
         """Set the learning rate of the step to come, and return it."""
@@ -216,7 +236,7 @@ class Job:
             self.interval.add(loss, outputs, targets, finite)
         self.state.step += 1
         self.state.batch = number
-        if self.max_seconds and self.pace.here >= self.max_seconds:
+        if self.max_seconds and self.ranks.clock(self.clock).over:
             self.ending = self.ending or "out_of_time"
 
     def finish_epoch(self, metrics: Mapping[str, float]) -> bool:
@@ -261,6 +281,7 @@ class Job:
         self.state.seconds = self.pace.seconds
         self.state.sums, self.state.interval = self.sums.read(), self.interval.read()
         self.state.left_out = self.guard.read()
+        rng, *others = self.ranks.gathered(random_states(self.device))
         return {
             "state": dict(vars(self.state)),
             "model": self.model.state_dict(),
@@ -268,7 +289,8 @@ class Job:
             "scaler": self.precision.state_dict(),
             "ema": self.ema.state_dict() if self.ema else {},
             "live": {"lr": self.lr, "epochs": self.epochs, "patience": self.patience},
-            "rng": random_states(self.device),
+            "rng": rng,
+            **({"rng_of_ranks": others} if others else {}),
             "classes": list(self.classes),
             **self.checkpoint_extra,
         }
@@ -286,4 +308,5 @@ class Job:
         self.pace = Pace(self.state.seconds)
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)
-        set_random_states(saved["rng"], self.device)
+        if states := states_of(saved, self.ranks.rank, self.ranks.size):
+            set_random_states(states, self.device)

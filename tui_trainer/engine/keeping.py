@@ -6,12 +6,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.guard import MOST_IN_A_ROW
+from tui_trainer.engine.ranks import Moment
 from tui_trainer.errors import TrainingError
 from tui_trainer.events import CheckpointSaved, Event, Warned
 from tui_trainer.every import Every
@@ -48,14 +49,20 @@ class Keeping:
         self._is_copy = False
         self._ended = self._next = clock()
         self._failures = 0
+        self.now: Callable[[], Moment] = self.moment  # whose time counts
 
     def is_due(self, at: tuple[int, int, int]) -> bool:
         """Whether to save now, after `at` = (epoch, batch, step)."""
-        if self.every is not None and not self._failures:
+        moment = self.now()
+        if self.every is not None and not moment.failing:
             return self.every.meets(*at) or self.is_for_good(at)
-        now = self._clock()
-        waited = now >= self._next and (at[1] == 0 or now - self._ended >= LONGEST or self._failures > 0)
+        waited = moment.ready and (at[1] == 0 or moment.long or moment.failing)
         return waited or self.is_for_good(at)
+
+    def moment(self) -> Moment:
+        """What the time says here."""
+        now = self._clock()
+        return Moment(now >= self._next, now - self._ended >= LONGEST, self._failures > 0)
 
     def is_for_good(self, at: tuple[int, int, int]) -> bool:
         """Whether the checkpoint after `at` is never removed."""
@@ -73,8 +80,8 @@ class Keeping:
             self._best = {name: tensor.detach().cpu().clone() for name, tensor in tensors.items()}, metadata
             self._is_copy = True
 
-    def write(self, job: Job, folder: Path) -> str:
-        """Commit a checkpoint, after the best weights that it speaks of; the name of its file.
+    def write(self, job: Job, folder: Path, state: Mapping[str, Any]) -> str:
+        """Commit a checkpoint of `state`, after the best weights that it speaks of; the name of its file.
 
         Raises:
             OSError: it could not be written.
@@ -82,7 +89,7 @@ class Keeping:
         began = self._clock()
         self.write_best(folder)
         at = job.position
-        name = checkpoint.save(folder, at[2], job.to_dict(), self.keep, forever=self.is_for_good(at))
+        name = checkpoint.save(folder, at[2], state, self.keep, forever=self.is_for_good(at))
         self._ended = self._clock()
         self._next = self._ended + (self._ended - began) / SHARE
         self.last, self._failures = at, 0
@@ -130,7 +137,7 @@ def keep_last(job: Job, *, again: bool) -> Iterator[Event]:
         TrainingError: they could not be written.
     """
     try:
-        if again or job.keeping.last != job.position:
+        if job.ranks.agreed(again or job.keeping.last != job.position):
             yield save(job)
         job.save_weights("final")
     except OSError as error:
@@ -146,7 +153,8 @@ def save(job: Job) -> Event:
     """
     if not all(parameter.isfinite().all() for parameter in job.model.parameters() if parameter.requires_grad):
         raise diverged(job, "The weights are not finite numbers any more")
-    file = job.keeping.write(job, job.checkpoints) if job.checkpoints is not None else ""
+    state = job.to_dict()
+    file = job.keeping.write(job, job.checkpoints, state) if job.checkpoints is not None else ""
     return CheckpointSaved(epoch=job.state.epoch, step=job.state.step, file=file)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from tui_trainer import commands as told
 from tui_trainer.engine.job import Batch, Commands, Job, NoCommands
 from tui_trainer.engine.keeping import diverged, keep, keep_if_due, keep_last, leave_a_good_end, left_out
-from tui_trainer.engine.metrics import Sums
+from tui_trainer.engine.metrics import Sums, read_together
 from tui_trainer.engine.step import train_step
 from tui_trainer.errors import TrainingError
 from tui_trainer.events import (
@@ -37,13 +37,13 @@ PAUSED_LOOK = 0.1  # seconds between two looks at the commands of other processe
 
 def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
     """Train `job` to its end, or until a command ends it."""
-    commands = commands or NoCommands()
+    commands = job.ranks.commands(commands or NoCommands())
     yield started(job)
     while job.goes_on:
         yield from thawed(job)
         for group in job.groups():
             yield from worries(job, group)
-            if not any(len(batch.targets) for batch in group):
+            if not job.begin(group):
                 continue  # none of its files could be read
             lr = job.schedule()
             job.count(group[-1].number, train_step(job, group))
@@ -72,25 +72,23 @@ def thawed(job: Job) -> Iterator[Event]:
 
 def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, float]]:
     """The metrics of the validation part, each sample counted once; empty if a command ended the run."""
-    job.kept.eval()
-    job.pace.begin()
+    job.in_evaluation_mode()
     job.evaluating = True
-    sums, whole = Sums(job.measure, job.device), job.measure.whole(job.device)
+    sums, whole = Sums(job.measure, job.device, job.ranks), job.measure.whole(job.device)
     for batch in job.pace.waiting(job.val_loader.epoch(0)):
         yield from (Warned(topic="data", message=text) for text in batch.warnings)
-        if not len(batch.targets):
-            continue
-        inputs, targets = job.prepare(batch)
-        outputs, loss = forward(job, inputs, targets)
-        sums.add(loss, outputs, targets)
-        whole.add(outputs, targets)
+        if len(batch.targets):
+            inputs, targets = job.prepare(batch)
+            outputs, loss = forward(job, inputs, targets)
+            sums.add(loss, outputs, targets)
+            whole.add(outputs, targets)
         if batch.number % job.log_every == 0 or batch.number == job.val_loader.batches:
-            yield val_progress(job, batch.number, sums)
+            yield from val_progress(job, batch.number, sums)
         yield from obey(job, commands)
         if job.ending:
             return {}
     job.evaluating, job.validated = False, whole
-    metrics = means("val", sums) | {f"val_{name}": value for name, value in whole.metrics().items()}
+    metrics = means("val", sums) | {f"val_{name}": value for name, value in whole.metrics(job.ranks).items()}
     if job.asked:
         job.asked = False
         yield EvaluatedNow(epoch=job.state.epoch, step=job.state.step, metrics=metrics)
@@ -228,21 +226,25 @@ def started(job: Job) -> Event:
         epochs=job.epochs,
         epoch=job.state.epoch,
         step=job.state.step,
+        ranks=job.ranks.size,
     )
 
 
 def train_progress(job: Job, lr: float) -> Event:
     """Where training is; a sync point."""
-    metrics = job.interval.means("batch") | job.sums.means("train")
+    interval, sums = read_together(job.interval, job.sums)
+    metrics = job.interval.means("batch", interval) | job.sums.means("train", sums)
     metrics = {f"{part}_loss": math.nan for part in ("batch", "train")} | metrics  # a gap, where no loss was finite
     job.interval.reset()
-    return progress(job, "train", job.state.batch, job.sums.count, lr, metrics)
+    return progress(job, "train", job.state.batch, int(sums[-1]), lr, metrics)
 
 
-def val_progress(job: Job, number: int, sums: Sums) -> Event:
-    """Where validation is; a sync point."""
+def val_progress(job: Job, number: int, sums: Sums) -> Iterator[Event]:
+    """Where validation is, once a sample is counted; a sync point."""
     lr = job.optimizer.param_groups[0]["lr"]
-    return progress(job, "val", number, sums.count, lr, means("val", sums))
+    read = sums.read()
+    if found := sums.means("val", read):
+        yield progress(job, "val", number, int(read[-1]), lr, found)
 
 
 def progress(job: Job, part: str, number: int, samples: int, lr: float, metrics: dict[str, float]) -> Event:
@@ -268,7 +270,7 @@ def progress(job: Job, part: str, number: int, samples: int, lr: float, metrics:
         seconds=job.pace.seconds,
         images_per_second=rate,
         eta_seconds=job.pace.left(train_left, val_left),
-        data_wait=job.pace.data_wait(),
+        data_wait=job.ranks.slowest(job.pace.data_wait()),
     )
 
 

@@ -13,6 +13,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from tui_trainer.engine.ranks import ALONE, Ranks
+
 TOP_K = 5
 
 
@@ -22,8 +24,8 @@ class Whole(Protocol):
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Count a batch."""
 
-    def metrics(self) -> dict[str, float]:
-        """Over all samples counted."""
+    def metrics(self, ranks: Ranks = ALONE) -> dict[str, float]:
+        """Over all samples counted, on all ranks."""
 
 
 class Measure(Protocol):
@@ -47,10 +49,10 @@ def floats(device: torch.device) -> torch.dtype:
 
 
 class Sums:
-    """Sums over samples of loss and of what a task measures, kept on the device."""
+    """Sums over samples of loss and of what a task measures, kept on the device; read, they are those of all ranks."""
 
-    def __init__(self, measure: Measure, device: torch.device) -> None:
-        self.measure = measure
+    def __init__(self, measure: Measure, device: torch.device, ranks: Ranks | None = None) -> None:
+        self.measure, self.ranks = measure, ranks or ALONE
         self._sums = torch.zeros(measure.size + 2, dtype=floats(device), device=device)
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor, counts: Tensor | None = None) -> None:
@@ -61,26 +63,38 @@ class Sums:
         more = torch.cat([ends[:1], terms, ends[1:]])
         self._sums += more if counts is None else more.where(counts, 0.0)
 
+    @property
+    def here(self) -> Tensor:
+        """The sums of this rank alone."""
+        return self._sums
+
     def read(self) -> tuple[float, ...]:
         """Sum of losses, the sums of the task, samples; a sync point."""
-        return tuple(self._sums.tolist())
+        return tuple(self.ranks.total(self._sums).tolist())
 
     def reset(self, values: Sequence[float] = ()) -> None:
         """Start again, or at the sums of a checkpoint."""
-        self._sums.copy_(torch.tensor(values or [0.0] * len(self._sums), dtype=self._sums.dtype))
+        own = self.ranks.own(values) or [0.0] * len(self._sums)
+        self._sums.copy_(torch.tensor(own, dtype=self._sums.dtype))
 
     @property
     def count(self) -> int:
         """Samples counted; a sync point."""
-        return int(self._sums[-1].item())
+        return int(self.ranks.total(self._sums[-1:]).item())
 
-    def means(self, part: str) -> dict[str, float]:
-        """Loss and rates as `part_name`; empty if no sample was counted. A sync point."""
-        loss, *terms, count = self.read()
+    def means(self, part: str, read: Sequence[float] = ()) -> dict[str, float]:
+        """Loss and rates as `part_name`; empty if no sample was counted. A sync point, unless `read` before."""
+        loss, *terms, count = read or self.read()
         if not count:
             return {}
         rates = self.measure.rates(terms, int(count))
         return {f"{part}_loss": loss / count} | {f"{part}_{name}": value for name, value in rates.items()}
+
+
+def read_together(one: Sums, two: Sums) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What `read` gives of both, in one sync point."""
+    values = one.ranks.total(torch.cat([one.here, two.here])).tolist()
+    return tuple(values[: len(one.here)]), tuple(values[len(one.here) :])
 
 
 def build_measure(task: str, classes: int, scale: Sequence[float]) -> Measure:
@@ -132,8 +146,9 @@ class Confusion:
         """Of (true class, predicted class) (C, C) int64, on the CPU."""
         return self._counts.cpu()
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self, ranks: Ranks = ALONE) -> dict[str, float]:
         """top1 and top5 over all samples, f1 averaged over the classes that occur (macro)."""
+        self._counts, self._in_top_k = ranks.total(self._counts), ranks.total(self._in_top_k)
         counts = self._counts.double().cpu()
         hits, true, predicted = counts.diagonal(), counts.sum(1), counts.sum(0)
         total = counts.sum().item()
@@ -190,9 +205,9 @@ class Errors:
         """Count a batch."""
         self._sums.add(outputs.new_zeros(()), outputs, targets)
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self, ranks: Ranks = ALONE) -> dict[str, float]:
         """mae, rmse and r2."""
-        _, *terms, count = self._sums.read()
+        _, *terms, count = ranks.total(self._sums.here).tolist()
         return self._read(terms, int(count))
 
 
@@ -221,17 +236,18 @@ class Scores:
 
     def __init__(self, measure: Multilabel) -> None:
         self._measure = measure
-        self._outputs: list[Tensor] = []
-        self._targets: list[Tensor] = []
+        nothing = torch.empty(0, measure.size // 3)  # what a rank without samples has
+        self._outputs: list[Tensor] = [nothing]
+        self._targets: list[Tensor] = [nothing.bool()]
 
     def add(self, outputs: Tensor, targets: Tensor) -> None:
         """Keep a batch."""
         self._outputs.append(outputs.float().cpu())
         self._targets.append(targets.cpu() > 0.5)
 
-    def metrics(self) -> dict[str, float]:
+    def metrics(self, ranks: Ranks = ALONE) -> dict[str, float]:
         """f1 at one half, and map: average precision, averaged over the labels that occur."""
-        outputs, targets = torch.cat(self._outputs), torch.cat(self._targets)
+        outputs, targets = ranks.joined(torch.cat(self._outputs)), ranks.joined(torch.cat(self._targets))
         f1 = self._measure.rates(self._measure.terms(outputs, targets).tolist(), len(targets))
         found = [
             average_precision(outputs[:, i], targets[:, i]) for i in range(targets.shape[1]) if targets[:, i].any()

@@ -19,6 +19,7 @@ class Pace:
         self._paused_at: float | None = None
         self._mark = (self.seconds, 0)
         self._waited = 0.0
+        self.waited = 0.0  # seconds for batches, in all
         self._waited_since = self.seconds
         self._rates: dict[str, float] = {}  # part -> images per second, averaged over recent reads
 
@@ -56,7 +57,8 @@ class Pace:
                 batch = next(source)
             except StopIteration:
                 return
-            self._waited += self._clock() - before
+            waited = self._clock() - before
+            self._waited, self.waited = self._waited + waited, self.waited + waited
             yield batch
 
     def data_wait(self) -> float:

@@ -20,30 +20,32 @@ class Scored(NamedTuple):
     targets: Tensor
 
 
-def train_step(job: Job, group: Sequence[Batch]) -> list[Scored]:
+def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored]:
     """Train on the batches of `group` as if they were one.
 
     Each batch counts by its share of the samples, so that a short last one does not count double.
     """
-    scored, samples = [], sum(len(batch.targets) for batch in group)
+    scored: list[Scored] = []
     job.guard.begin()
     job.optimizer.zero_grad()
     for batch in group:
-        inputs, targets = job.prepare(batch)
-        if not len(targets):
-            continue  # none of its files could be read
-        inputs, mixed = job.mix(inputs, targets, job.state.epoch, batch.number)
-        with job.precision.autocast():
-            outputs = job.forward(inputs)
-            loss = job.loss_func(outputs, mixed)
-        job.precision.backward(loss if len(group) == 1 else loss * (len(targets) / samples))
-        scored.append(
-            Scored(loss.detach(), outputs.detach(), targets if mixed.ndim == targets.ndim else mixed.argmax(1))
-        )
-    finite = sum(one.loss for one in scored).isfinite()  # type: ignore[union-attr]
+        last = batch is group[-1]
+        with job.ranks.batch(last=last):
+            inputs, targets = job.prepare(batch)
+            if not len(targets):  # none of its files could be read, or all are those of other ranks
+                job.ranks.pass_by(job.precision.backward, last=last)
+                continue
+            inputs, mixed = job.mix(inputs, targets, job.state.epoch, batch.number)
+            with job.precision.autocast():
+                outputs = job.trained(inputs)
+                loss = job.loss_func(outputs, mixed)
+            job.precision.backward(job.ranks.weigh(loss, len(targets), len(group)))
+        true = targets if mixed.ndim == targets.ndim else mixed.argmax(1)
+        scored.append(Scored(loss.detach(), outputs.detach(), true))
+    finite, told = job.ranks.finite(scored)
     if job.guard.step(finite, lambda: update(job)) and job.ema is not None:
         job.ema.update(job.model)
-    return scored
+    return told
 
 
 def update(job: Job) -> None:

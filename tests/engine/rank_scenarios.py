@@ -1,0 +1,154 @@
+"""What is tried on several ranks. Each function is called on every rank, and in one process to compare with."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DistributedSampler
+
+from tui_trainer.commands import Pause, Resume, Set, Stop
+from tui_trainer.engine.frozen import Frozen
+from tui_trainer.engine.together import Together
+from tui_trainer.events import Evaluated, Event, Progress, RunEnded, SettingChanged, Warned
+
+from .rank_work import Inbox, network, rank_job, run
+
+EPOCHS, LONG = 8, 43  # of 6 steps: 48 and 258
+
+
+def losses(events: list[Event]) -> list[float]:
+    return [e.metrics["batch_loss"] for e in events if isinstance(e, Progress) and e.part == "train"]
+
+
+def weights(model: nn.Module) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
+
+
+def long_curve(ranks: Any) -> Any:
+    return curve(ranks, LONG)
+
+
+def curve(ranks: Any, epochs: int = EPOCHS) -> Any:
+    """Steps of 4 samples, and one of 2 in each epoch, in which a third rank has none."""
+    job = rank_job(ranks, epochs=epochs)
+    events = run(job)
+    evaluated = [event.metrics for event in events if isinstance(event, Evaluated)]
+    counts = [
+        [event.samples for event in events if isinstance(event, Progress) and event.part == part][-1]
+        for part in ("train", "val")
+    ]
+    return {"losses": losses(events), "weights": weights(job.model), "evaluated": evaluated, "counts": counts}
+
+
+class MeanOfMeans(Together):
+    """The usual recipe, as a control: each rank's mean counts the same, however many samples it has."""
+
+    def weigh(self, loss: Tensor, samples: int, batches: int) -> Tensor:
+        self._samples()
+        return self._shared.with_loss(loss)
+
+
+def mean_of_means(ranks: Any) -> Any:
+    job = rank_job(MeanOfMeans() if ranks.size > 1 else ranks, epochs=4)
+    return {"losses": losses(run(job)), "weights": weights(job.model)}
+
+
+def distributed_sampler(ranks: Any) -> Any:
+    """The usual validation, as a control: samples are repeated until each rank has as many as the others."""
+    job = rank_job(ranks, epochs=1)
+    loader = job.val_loader
+    sampler = DistributedSampler(range(loader.samples), ranks.size, ranks.rank, shuffle=False)  # type: ignore[arg-type]
+    own = torch.tensor(list(sampler))
+    loader.images, loader.targets, loader.rank, loader.ranks = loader.images[own], loader.targets[own], 0, 1  # type: ignore[attr-defined]
+    loader.samples, loader.batches = len(own), -(-len(own) // loader.batch_size)
+    return [event.samples for event in run(job) if isinstance(event, Progress) and event.part == "val"][-1]
+
+
+def accumulated(ranks: Any) -> Any:
+    job = rank_job(ranks, epochs=3, grad_accum_steps=4, clip_grad_norm=0.5)
+    run(job)
+    return weights(job.model)
+
+
+def not_finite_on_one_rank(ranks: Any) -> Any:
+    """The first sample of the last rank's part of the second batch is no number."""
+    job = rank_job(ranks, epochs=2)
+    original = job.prepare
+
+    def prepare(batch: Any) -> tuple[Tensor, Tensor]:
+        inputs, targets = original(batch)
+        if ranks.rank == ranks.size - 1 and batch.number == 2 and job.state.epoch == 0 and not job.evaluating:
+            inputs = inputs.clone()
+            inputs[0, 0] = math.nan
+        return inputs, targets
+
+    job.prepare = prepare
+    events = run(job)
+    return {
+        "left_out": job.guard.read(),
+        "weights": weights(job.model),
+        "warned": sum(isinstance(e, Warned) for e in events),
+    }
+
+
+class WithUnused(nn.Module):
+    """A layer that never takes part, and one that may be frozen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.unused = network(), nn.Linear(2, 2)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        outputs: Tensor = self.used(inputs)
+        return outputs
+
+
+def unused_and_frozen(ranks: Any) -> Any:
+    torch.manual_seed(5)
+    model = WithUnused()
+    job = rank_job(ranks, model, epochs=3, frozen=Frozen([model.used[0]], 1))  # type: ignore[index]
+    run(job)
+    return weights(model)
+
+
+def commands_of_any_rank(ranks: Any) -> Any:
+    """The last rank asks for another rate, then all get a stop at different times."""
+    looks = {3: [Set(name="lr", value=0.05)]} if ranks.rank == ranks.size - 1 else {}
+    looks = {**looks, 8 + 3 * ranks.rank: [Stop()]}  # type: ignore[dict-item]
+    job = rank_job(ranks, epochs=1000)
+    events = run(job, Inbox(looks))
+    ended, changed = events[-1], [event.step for event in events if isinstance(event, SettingChanged)]
+    assert isinstance(ended, RunEnded)
+    return {
+        "outcome": ended.outcome,
+        "step": ended.step,
+        "changed": changed,
+        "lr": job.lr,
+        "weights": weights(job.model),
+    }
+
+
+def long_pause(ranks: Any) -> Any:
+    """A pause of twice the time that a collective waits."""
+    if ranks.size > 1:
+        ranks = Together(timedelta(seconds=0.6))
+    pauses = {2: [Pause()], 15: [Resume()], 18: [Stop()]} if ranks.rank == 0 else {}
+    began = time.monotonic()
+    job = rank_job(ranks, epochs=1000)
+    ended = run(job, Inbox(pauses))[-1]  # type: ignore[arg-type]
+    assert isinstance(ended, RunEnded)
+    return {"outcome": ended.outcome, "step": ended.step, "seconds": time.monotonic() - began}
+
+
+def warnings_of_others(ranks: Any) -> Any:
+    """What another rank tells comes to the first."""
+    job = rank_job(ranks, epochs=1)
+    inner = job.ranks.commands(Inbox())
+    ranks.tell(Warned(topic="data", message=f"of rank {ranks.rank}"))
+    inner.take()
+    return [event.message for event in ranks.heard() if isinstance(event, Warned)]

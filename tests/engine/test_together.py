@@ -1,0 +1,125 @@
+"""Several ranks against one process: the same run, whatever their number."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from . import rank_scenarios as scenarios
+from .rank_work import alone, work
+
+ALL = [
+    scenarios.curve,
+    scenarios.mean_of_means,
+    scenarios.distributed_sampler,
+    scenarios.accumulated,
+    scenarios.not_finite_on_one_rank,
+    scenarios.unused_and_frozen,
+    scenarios.commands_of_any_rank,
+    scenarios.long_pause,
+    scenarios.warnings_of_others,
+]
+CLOSE = 1e-6
+
+
+def spawn(folder: Path, size: int, what: list[Callable[[Any], Any]]) -> list[dict[str, Any]]:
+    """What each scenario gave on each of `size` ranks."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.engine.rank_scenarios"])
+    processes = [context.Process(target=work, args=(rank, folder, size, what)) for rank in range(size)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    found = [torch.load(folder / f"rank-{size}-{rank}.pt", weights_only=False) for rank in range(size)]
+    for one in found:
+        assert "error" not in one, one["error"]
+    return found
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    return spawn(tmp_path_factory.mktemp("ranks"), 3, ALL)
+
+
+def farthest(one: Any, two: Any) -> float:
+    return float((torch.as_tensor(one, dtype=torch.float64) - torch.as_tensor(two, dtype=torch.float64)).abs().max())
+
+
+def require_same_curve(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    assert farthest(found["losses"], wanted["losses"]) < CLOSE
+    assert farthest(found["weights"], wanted["weights"]) < CLOSE
+    for here, there in zip(found["evaluated"], wanted["evaluated"], strict=True):
+        assert {n: v for n, v in here.items() if "loss" not in n} == {n: v for n, v in there.items() if "loss" not in n}
+
+
+def test_the_curve_does_not_depend_on_the_number_of_ranks(three: list[dict[str, Any]]) -> None:
+    wanted = alone(scenarios.curve)
+    for found in three:
+        require_same_curve(found["curve"], wanted)
+        assert found["curve"]["counts"] == wanted["counts"] == [22, 7]
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("size", [2, 3, 4, 8])
+def test_the_curve_does_not_depend_on_any_number_of_ranks(size: int, tmp_path: Path) -> None:
+    wanted = alone(scenarios.long_curve)
+    assert len(wanted["losses"]) >= 256
+    for found in spawn(tmp_path, size, [scenarios.long_curve]):
+        require_same_curve(found["long_curve"], wanted)
+        assert found["long_curve"]["counts"] == wanted["counts"]
+
+
+def test_all_ranks_have_the_same_bits(three: list[dict[str, Any]]) -> None:
+    for found in three[1:]:
+        assert found["curve"]["losses"] == three[0]["curve"]["losses"]
+        assert torch.equal(found["curve"]["weights"], three[0]["curve"]["weights"])
+
+
+def test_a_mean_of_means_would_not_pass(three: list[dict[str, Any]]) -> None:
+    wanted = alone(scenarios.mean_of_means)
+    assert farthest(three[0]["mean_of_means"]["losses"], wanted["losses"]) > 100 * CLOSE
+
+
+def test_a_distributed_sampler_would_not_pass(three: list[dict[str, Any]]) -> None:
+    assert three[0]["distributed_sampler"] == 9 != alone(scenarios.distributed_sampler) == 7
+
+
+def test_accumulated_gradients_are_those_of_one_process(three: list[dict[str, Any]]) -> None:
+    assert farthest(three[0]["accumulated"], alone(scenarios.accumulated)) < CLOSE
+
+
+def test_a_loss_that_is_not_finite_on_one_rank_is_left_out_on_all(three: list[dict[str, Any]]) -> None:
+    for found in three:
+        assert found["not_finite_on_one_rank"]["left_out"] == (1, 0)
+        assert found["not_finite_on_one_rank"]["warned"] == 1
+        assert found["not_finite_on_one_rank"]["weights"].isfinite().all()
+    assert torch.equal(*(three[rank]["not_finite_on_one_rank"]["weights"] for rank in (0, 2)))
+
+
+def test_unused_and_frozen_layers_train_as_in_one_process(three: list[dict[str, Any]]) -> None:
+    assert farthest(three[0]["unused_and_frozen"], alone(scenarios.unused_and_frozen)) < CLOSE
+
+
+def test_commands_of_any_rank_are_obeyed_by_all_at_one_step(three: list[dict[str, Any]]) -> None:
+    first = three[0]["commands_of_any_rank"]
+    assert first["outcome"] == "stopped"
+    assert first["lr"] == 0.05
+    for found in three:
+        here = found["commands_of_any_rank"]
+        assert (here["step"], here["changed"], here["lr"]) == (first["step"], first["changed"], first["lr"])
+        assert torch.equal(here["weights"], first["weights"])
+
+
+def test_a_pause_outlasts_the_timeout_of_a_collective(three: list[dict[str, Any]]) -> None:
+    assert all(found["long_pause"]["seconds"] > 1.0 for found in three)
+    assert {(found["long_pause"]["outcome"], found["long_pause"]["step"]) for found in three} == {("stopped", 4)}
+
+
+def test_what_other_ranks_tell_comes_to_the_first(three: list[dict[str, Any]]) -> None:
+    assert three[0]["warnings_of_others"] == ["of rank 1", "of rank 2"]

@@ -1,0 +1,205 @@
+"""Several processes that train one model: what they have in common goes through one small exchange a step.
+
+It is a gloo collective on the CPU, begun when a step's samples are in hand and read before its backward pass,
+so that it waits for nobody for whom the gradients would not wait too. It carries a few numbers; in the rare step
+in which somebody has more to say, commands and events follow as objects.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from tui_trainer.commands import Command
+from tui_trainer.engine.ranks import Clock, Moment
+from tui_trainer.engine.shared_gradients import SharedGradients
+from tui_trainer.events import Event
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.job import Commands
+    from tui_trainer.engine.step import Scored
+
+T = TypeVar("T")
+LONG_STEP = 50_000_000  # ns; commands that come during a longer step are asked for once more at its end
+SAMPLES, NEWS, CLOCK, STEP_NS, WAITED_NS = range(5)  # columns of the exchange
+NO_STEP = -1  # of CLOCK, in an exchange between steps
+PATIENCE = timedelta(minutes=30)  # for a rank that writes a checkpoint while the others wait
+
+
+class Together:
+    """This rank of torch's default process group."""
+
+    def __init__(self, timeout: timedelta = PATIENCE) -> None:
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self._group = dist.new_group(backend="gloo", timeout=timeout)
+        self._row = torch.zeros(5, dtype=torch.int64)
+        self._table = [torch.zeros(5, dtype=torch.int64) for _ in range(self.size)]
+        self._written = self._row.numpy()
+        self._known: list[list[int]] = [[0] * 5] * self.size  # what each rank wrote in the last exchange
+        self._work: Any = None  # the exchange that is under way
+        self._fresh = False  # the commands of this step's exchange are not taken yet
+        self._inbox: Commands | None = None
+        self._outbox: list[Command | Event] = []
+        self._sending: list[Command | Event] = []
+        self._told: list[Command] = []
+        self._heard: list[Event] = []
+        self._gradients: SharedGradients | None = None
+        self._began = time.perf_counter_ns()
+        self._moment = Moment()
+        self._waited = 0  # ns
+        self._waits = self._began, [0] * self.size  # when they were last looked at, and what each rank had waited
+
+    def _start(self, samples: int, clock: int) -> None:
+        if self._inbox is not None:
+            self._outbox += self._inbox.take()
+        self._sending, self._outbox = self._outbox, []
+        now = time.perf_counter_ns()
+        self._written[:] = samples, len(self._sending), clock, now - self._began, self._waited
+        self._began = now
+        self._work = dist.all_gather(self._table, self._row, group=self._group, async_op=True)
+
+    def _finish(self) -> None:
+        if self._work is None:
+            return
+        self._work.wait()
+        self._work, self._known = None, [row.tolist() for row in self._table]
+        if (bits := self._known[0][CLOCK]) != NO_STEP:
+            self._moment = Moment(*(bool(bits >> place & 1) for place in range(len(Moment._fields))))
+        if any(row[NEWS] for row in self._known):
+            for rank, items in enumerate(self.gathered(self._sending)):
+                self._told += [item for item in items if isinstance(item, Command)]
+                self._heard += [item for item in items if isinstance(item, Event) and rank != self.rank]
+
+    def _samples(self) -> int:
+        """Of the step at hand, on all ranks."""
+        self._finish()
+        return sum(row[SAMPLES] for row in self._known)
+
+    def begin(self, samples: int, waited: float, clock: Clock) -> bool:
+        """Tell the others of a step; a rank with samples need not wait to know that there are some."""
+        self._finish()
+        self._waited = int(waited * 1e9)
+        self._start(samples, sum(bit << place for place, bit in enumerate(clock())))
+        self._fresh = True
+        return samples > 0 or self._samples() > 0
+
+    def clock(self, here: Clock) -> Moment:
+        """What the clock of rank 0 said in the last step."""
+        self._finish()
+        return self._moment
+
+    # Gradients --------------------------------------------------------------------------------------------------------
+
+    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+        """The network whose gradients are those of all ranks."""
+        self._gradients = SharedGradients(model, forward)
+        return self._gradients
+
+    @property
+    def _shared(self) -> SharedGradients:
+        assert self._gradients is not None
+        return self._gradients
+
+    def batch(self, *, last: bool) -> AbstractContextManager[Any]:
+        """Share gradients in the last batch of a step."""
+        return self._shared.batch(last=last)
+
+    def weigh(self, loss: Tensor, samples: int, batches: int) -> Tensor:
+        """By the share of the samples of all ranks, times the number of ranks by which DDP divides."""
+        return self._shared.with_loss(loss) * (samples * self.size / self._samples())
+
+    def pass_by(self, backward: Callable[[Tensor], None], *, last: bool) -> None:
+        """Gradients of 0 where the others wait for some."""
+        if last:
+            nothing = self._shared(None)
+            backward(self._shared.with_loss(nothing) * 0)
+
+    def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]]:
+        """By the mean loss of all ranks."""
+        mean = self._shared.mean_loss()
+        finite = mean.isfinite()
+        return finite, [one._replace(loss=one.loss.where(finite, torch.nan)) for one in scored]
+
+    def same_buffers(self, model: nn.Module) -> None:
+        """Rank 0 sends its own."""
+        for buffer in model.buffers():
+            dist.broadcast(buffer, 0)
+
+    # Sums and words ---------------------------------------------------------------------------------------------------
+
+    def total(self, sums: Tensor) -> Tensor:
+        """Counts are added by the collective; floats here, in the order of ranks, so that all have the same bits."""
+        here = sums.detach().cpu()
+        if not here.is_floating_point():
+            added = here.clone()
+            dist.all_reduce(added, group=self._group)
+            return added
+        parts = [torch.empty_like(here) for _ in range(self.size)]
+        dist.all_gather(parts, here, group=self._group)
+        return torch.stack(parts).sum(0)
+
+    def own(self, sums: Sequence[float]) -> Sequence[float]:
+        """All of them on rank 0."""
+        return sums if self.rank == 0 else ()
+
+    def joined(self, parts: Tensor) -> Tensor:
+        """Rows of all ranks, by rank."""
+        return torch.cat(self.gathered(parts.cpu()))
+
+    def agreed(self, value: T) -> T:
+        """What rank 0 says."""
+        said = [value]
+        dist.broadcast_object_list(said, 0, group=self._group)
+        return said[0]
+
+    def gathered(self, value: T) -> list[T]:
+        """What each rank says."""
+        said: list[Any] = [None] * self.size
+        dist.all_gather_object(said, value, group=self._group)
+        return said
+
+    def slowest(self, share: float) -> float:
+        """The greatest of all, as far as the last exchange knows."""
+        now, waited = time.perf_counter_ns(), [row[WAITED_NS] for row in self._known]
+        before, known = self._waits
+        self._waits = now, waited
+        longest = max(one - other for one, other in zip(waited, known, strict=True))
+        return max(share, min(1.0, longest / (now - before)))
+
+    # Commands and events ----------------------------------------------------------------------------------------------
+
+    def commands(self, commands: Commands) -> Commands:
+        """Those of every rank, at the same step everywhere."""
+        self._inbox = commands
+        return self
+
+    def take(self) -> list[Command]:
+        """What any rank was told. In a step its exchange has brought them; else, and after a long one, ask now."""
+        self._finish()
+        if not self._fresh or max(row[STEP_NS] for row in self._known) > LONG_STEP:
+            self._start(0, NO_STEP)
+            self._finish()
+        self._fresh = False
+        told, self._told = self._told, []
+        return told
+
+    def wait(self, seconds: float) -> None:
+        """Rank 0 waits for a command; the others will wait for it in the exchange."""
+        if self.rank == 0 and self._inbox is not None:
+            self._inbox.wait(seconds)
+
+    def tell(self, event: Event) -> None:
+        """It goes with the next exchange."""
+        self._outbox.append(event)
+
+    def heard(self) -> list[Event]:
+        """What other ranks told."""
+        heard, self._heard = self._heard, []
+        return heard
