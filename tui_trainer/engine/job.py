@@ -27,6 +27,7 @@ from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.random_states import random_states, set_random_states
 from tui_trainer.engine.ranks import Alone, Moment, Ranks, states_of
 from tui_trainer.engine.schedule import Schedule
+from tui_trainer.engine.state import State
 from tui_trainer.engine.step import Scored, no_mix
 from tui_trainer.metric_names import less_is_better
 
@@ -74,24 +75,6 @@ class Loader(Protocol):
 
     def epoch(self, number: int, start: int = 0) -> Iterable[Batch]:
         """The batches of epoch `number` after the first `start`."""
-
-
-@dataclass(kw_only=True)
-class State:
-    """Where a run is. `batch` batches of `epoch` are trained; all of it goes into a checkpoint."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    best: float | None = None
-    best_epoch: int | None = None
-    epochs_without_better: int = 0
-    plateau_epochs: int = 0  # epochs without a better value since lr was last reduced
-    reductions: int = 0  # of lr, by plateau
-    sums: tuple[float, ...] = ()
-    interval: tuple[float, ...] = ()
-    left_out: tuple[int, int] = (0, 0)  # steps whose loss was not finite: in all, and the last in a row
 
 
 @dataclass(kw_only=True)
