@@ -31,6 +31,8 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
         values.pop(name, None)
     if not values.get("freeze"):
         values.pop("freeze_epochs", None)
+    if values.get("cache") == "off":
+        values |= {"cache_limit": None, "cache_shrink": False}
     values.pop("loss", None)
     values["milestones"] = (1.5, 3.0) if values.get("lr_scheduler") == "multistep" else ()
     if not values.get("num_workers"):

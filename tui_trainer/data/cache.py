@@ -113,7 +113,7 @@ def _chosen(config: Config, parts: list[Part], processes: bool) -> tuple[str, st
         return OFF, "each crop of such large photos is decoded at a part of their size; --cache-shrink keeps them"
     if needed <= limit:
         which = "decoded images" if all(part.size for part in parts) else "decoded validation images"
-        return MEMORY, f"{size} of {which}; {room} of memory may be used for them"
+        return MEMORY, f"{size} of {which} fit into memory"  # how much is free varies, and equal runs say the same
     if config.data.cache_shrink:
         return DISK, f"{size} of decoded images are more than the {room} of memory that may be used for them"
     return OFF, f"{size} of decoded images are more than the {room} of memory that may be used; --cache disk keeps them"
