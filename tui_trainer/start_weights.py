@@ -109,6 +109,7 @@ def fit(
         file_classes=file.class_names,
         model_classes=classes,
         rule=branch.rule,
+        rivals=[other.rule for other in branches if other.rule is not None and other.group is branch.group],
         fitting_size=fitting_size,
     )
     return Fit(file=chosen, branch=branch, branches=branches, matched=matched)

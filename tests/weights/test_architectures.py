@@ -89,3 +89,13 @@ def test_heads_are_the_layers_with_a_row_for_each_class():
     assert class_heads(shapes("googlenet")) == {"aux1.fc2", "aux2.fc2", "fc"}
     assert class_heads(shapes("resnet18")) == {"fc"}
     assert class_heads({"a.bias": Facts(shape=(3,), dtype="float32")}) == frozenset()
+
+
+def test_recognised_for_pictures_with_other_channels():
+    tensors = dict(shapes("resnet18"))
+    for channels in (1, 4):
+        tensors["conv1.weight"] = Facts(shape=(64, channels, 7, 7), dtype="float32")
+        assert recognised(tensors) == "torchvision resnet18"
+        assert "this is torchvision resnet34, and the model is torchvision resnet18" in (
+            match(shapes("resnet34"), tensors).verdict.sentence
+        )

@@ -4,7 +4,9 @@ import pytest
 import torch
 
 from tests.weights.test_match import lenet, prefixed
+from tui_trainer.config import ModelConfig
 from tui_trainer.errors import WeightsError
+from tui_trainer.start_weights import fit
 from tui_trainer.weights.branches import choose_branch, question_of
 from tui_trainer.weights.fingerprint import BLOCK, BLOCKS, fingerprint_of
 from tui_trainer.weights.reader import list_weights
@@ -48,6 +50,15 @@ def test_two_encoders_are_a_question_and_either_is_the_answer(tmp_path):
     for wanted in ("encoder_q", "encoder_k"):
         branch, _ = choose_branch(file, lenet(), wanted)
         assert (branch.name, branch.rule.strip) == (wanted, wanted)
+
+
+def test_the_encoder_that_is_not_meant_is_not_left_over(tmp_path):
+    file = listed(tmp_path, prefixed("encoder_q.", lenet()) | prefixed("encoder_k.", lenet()))
+    for wanted in ("", "encoder_k"):
+        assert fit(file, lenet(), ModelConfig(pretrained_group=wanted)).matched.verdict.colour == "green"
+    more = {f"decoder.{at}.weight": torch.zeros(3, 3) for at in range(9)}
+    file = listed(tmp_path, prefixed("encoder_q.", lenet()) | prefixed("encoder_k.", lenet()) | more)
+    assert "layers of the file" in fit(file, lenet(), ModelConfig()).matched.verdict.sentence
 
 
 def test_two_places_in_the_model_are_a_question(tmp_path):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import fnmatch
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +20,26 @@ def chosen(names, include, exclude):
         for name in names
         if (not include or Selection(include).matches(name)) and not Selection(exclude).matches(name)
     }
+
+
+PATTERN = st.lists(st.text(alphabet="ab*?[]", min_size=1, max_size=3) | st.just("**"), min_size=1, max_size=3)
+
+
+@given(NAMES, st.lists(PATTERN.map(".".join), max_size=4))
+def test_what_a_selection_looks_up_is_what_its_patterns_say(names, patterns):
+    def begins(segments, wanted):
+        if not wanted:
+            return True
+        if wanted[0] == "**":
+            return any(begins(segments[at:], wanted[1:]) for at in range(len(segments) + 1))
+        return bool(segments) and fnmatch.fnmatchcase(segments[0], wanted[0]) and begins(segments[1:], wanted[1:])
+
+    selection = Selection(patterns)
+    said = {p for p in patterns for n in names if begins(n.split("."), p.split("."))}
+    assert {n for n in names if selection.matches(n)} == {
+        n for n in names if any(begins(n.split("."), p.split(".")) for p in patterns)
+    }
+    assert set(selection.unused) == set(patterns) - said
 
 
 def test_whole_subtrees_are_one_pattern():

@@ -38,6 +38,15 @@ FORM = (
     Key("backspace,delete", "reset", "Default", "back to the default"),
 )
 LAYERS = (
+    Key("space", "screen.tick", "Load?", "load the layer or subtree under the cursor, or leave it out"),
+    Key("f", "screen.freeze", "Freeze", "freeze the layer or subtree under the cursor, or let it train"),
+    Key("slash", "screen.filter", "Filter", "show only some layers; tab there changes to regular expressions"),
+    Key("tab,shift+tab", "screen.other_side", "Settings", "back to the settings"),
+    Key("a", "screen.all(True)", "All", "load all layers that are shown and fit", show=False),
+    Key("n", "screen.all(False)", "None", "load none of the layers that are shown", show=False),
+    Key(
+        "i", "screen.invert", "Invert", "load what is left out of the layers shown, and the other way round", show=False
+    ),
     Key("up,k", "move(-1)", "Up", "the row above", show=False),
     Key("down,j", "move(1)", "Down", "the row below", show=False),
     Key("pageup", "page(-1)", "Page up", "a page up", show=False),
@@ -101,14 +110,11 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("ctrl+r", "start", "Start", "start training; measuring ends first"),
     ),
     "weights": (
+        Key("tab,shift+tab", "other_side", "Layers", "from the settings to the layers, and back"),
+        Key("o", "file", "File", "choose the weight file: own runs, files found here, torchvision's weights"),
         Key("m", "search", "Model", "choose a model by a part of its name"),
-        Key("space", "tick", "Load?", "load the layer or subtree under the cursor, or leave it out"),
-        Key("f", "freeze", "Freeze", "freeze the layer or subtree under the cursor, or let it train"),
-        Key("slash", "filter", "Filter", "show only some layers; tab there changes to regular expressions"),
         Key("p", "preset", "Presets", "the same structure but for some layers; whatever fits"),
-        Key("a", "all(True)", "All", "load all layers that are shown and fit", show=False),
-        Key("n", "all(False)", "None", "load none of the layers that are shown", show=False),
-        Key("i", "invert", "Invert", "load what is left out of the layers shown, and the other way round", show=False),
+        Key("slash", "filter", "Filter", "show only some layers; tab there changes to regular expressions", show=False),
         Key("c", "adapters", "Fitting", "which layers of another shape are made to fit", show=False),
         Key("w", "which", "Which", "which of the file's weights are meant, where several fit", show=False),
         Key("d", "download", "Download", "fetch torchvision's weights now; again: stop", show=False),

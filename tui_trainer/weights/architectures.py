@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tui_trainer.weights.known import TORCHVISION
 from tui_trainer.weights.layer_names import COUNTER, layer_of, leaf_of, under
 from tui_trainer.weights.report import Facts
+
+_RGB = 3  # channels that the known ones take
 
 
 def class_heads(tensors: Mapping[str, Facts]) -> frozenset[str]:
@@ -45,5 +48,11 @@ def fingerprint(tensors: Mapping[str, Facts]) -> str:
 
 
 def recognised(tensors: Mapping[str, Facts]) -> str:
-    """The torchvision classifier that `tensors` are of, by its name there; empty when none is known."""
-    return TORCHVISION.get(fingerprint(tensors), "")
+    """The torchvision classifier that `tensors` are of, by its name there, also for pictures with other channels."""
+    found = TORCHVISION.get(fingerprint(tensors), "")
+    first = next((name for name, facts in tensors.items() if len(facts.shape) == 4), "")
+    if found or not first or tensors[first].shape[1] == _RGB:
+        return found
+    filters, _, *kernel = tensors[first].shape
+    in_colour = replace(tensors[first], shape=(filters, _RGB, *kernel))
+    return TORCHVISION.get(fingerprint({**tensors, first: in_colour}), "")

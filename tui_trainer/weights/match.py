@@ -19,11 +19,12 @@ from tui_trainer.weights.by_order import paired_by_order
 from tui_trainer.weights.dtypes import plain
 from tui_trainer.weights.layer_names import (
     parse_rename,
+    under,
     with_aliases,
     without_wrappers,
 )
 from tui_trainer.weights.layers import Sides, matched_layers
-from tui_trainer.weights.report import Facts, MatchReport, PrefixRule
+from tui_trainer.weights.report import Facts, LayerMatch, MatchReport, PrefixRule
 from tui_trainer.weights.selected import Matched
 from tui_trainer.weights.verdict import judged
 
@@ -99,9 +100,12 @@ def bring_together(
     file_classes: Sequence[str] = (),
     model_classes: Sequence[str] = (),
     rule: PrefixRule | None = None,
+    rivals: Sequence[PrefixRule] = (),
     fitting_size: Callable[[str, int], int | None] | None = None,
 ) -> Matched:
     """The part of `match` that does not depend on which layers the user wants.
+
+    With `rule` the other rules that could be meant are `rivals`: what only they take is not said to be left over.
 
     Raises:
         WeightsError: a rename rule is not understood.
@@ -110,7 +114,8 @@ def bring_together(
     unwrapped = without_wrappers(file, model)
     now = _user_renamed(unwrapped, [parse_rename(text) for text in renames])
     now = with_aliases(now, model)
-    rules, rivals = prefix.find_rules(_by_name(now, file), model, first=rule)
+    rules, found = prefix.find_rules(_by_name(now, file), model, first=rule)
+    rivals = [other for other in (*found, *rivals) if other != rule]
     names = with_aliases(prefix.renamed(now, rules), model)
     guesses = paired_by_order(_by_name(now, file), model) if not rules else {}
     if guesses:
@@ -131,17 +136,27 @@ def bring_together(
         layers=layers,
         file=file,
         model=model,
-        verdict=judged(layers, model, _by_name(unwrapped, file), known),
+        verdict=judged(_without(layers, rivals), model, _by_name(unwrapped, file), known),
         guessed=bool(guesses),
         rules=tuple(used for used in rules if used != prefix.IDENTITY),
-        rivals=rivals,
-        question=_question(rules, rivals),
+        rivals=found,
+        question=_question(rules, found),
         settings={
             "renames": list(renames),
             "adapters": [name for name in adapt.ADAPTERS if name in adapters],
             "rule": [rule.strip, rule.add] if rule else None,
         },
     )
+
+
+def _without(layers: Sequence[LayerMatch], rivals: Sequence[PrefixRule]) -> list[LayerMatch]:
+    """The layers but those that only the file has and a rival rule would take: another encoder is not left over."""
+    stems = [rule.strip for rule in rivals if rule.strip]
+    return [
+        layer
+        for layer in layers
+        if layer.status != "not in model" or not any(under(layer.file_layer, stem) for stem in stems)
+    ]
 
 
 def facts_of(tensors: Mapping[str, Described]) -> dict[str, Facts]:

@@ -59,15 +59,12 @@ def patterns_for(
     goal = [name for name in names if name in wanted]
     if _left(names, include, kept) == goal:
         return tuple(include), kept
-    also = (*kept, *cover(names, [name for name in unwanted if _chosen(name, include, kept)]))
+    left = set(_left(names, include, kept))
+    also = (*kept, *cover(names, [name for name in unwanted if name in left]))
     if (include or kept) and _left(names, include, also) == goal:
         return tuple(include), also
     taking, leaving = cover(names, wanted), cover(names, unwanted)
     return ((), leaving) if len(leaving) <= len(taking) else (taking, ())
-
-
-def _chosen(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    return (not include or Selection(include).matches(name)) and not Selection(exclude).matches(name)
 
 
 def _left(names: Iterable[str], include: Sequence[str], exclude: Sequence[str]) -> list[str]:

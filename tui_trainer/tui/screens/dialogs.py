@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 from tui_trainer.commands import LIVE_SETTINGS, Set
 from tui_trainer.errors import ConfigError
 from tui_trainer.session import set_from_text
-from tui_trainer.tui.keys import EVERYWHERE, FORM, SCREENS, Key
+from tui_trainer.tui.keys import EVERYWHERE, FORM, LAYERS, SCREENS, Key
 from tui_trainer.tui.widgets.typed import TypedInput
 
 CLOSE: list[BindingType] = [Binding("escape", "close", "Close", tooltip="back to the screen below")]
@@ -84,7 +84,7 @@ class HelpScreen(ModalScreen[None]):
             yield Static(self._text())
 
     def _text(self) -> Content:
-        groups = {"everywhere": EVERYWHERE, "forms": FORM, **SCREENS}
+        groups = {"everywhere": EVERYWHERE, "forms": FORM, "layers of a model": LAYERS, **SCREENS}
         parts: list[tuple[str, str] | str] = []
         for name, keys in groups.items():
             parts.append((f"\n{name}\n", "bold $accent"))

@@ -15,16 +15,18 @@ from tui_trainer import user_code
 from tui_trainer.config import SETTINGS
 from tui_trainer.layer_facts import LayerFacts
 from tui_trainer.text import display
+from tui_trainer.tui import layer_settings
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.model_look import Fetch, look
 from tui_trainer.tui.screens import weights_dialogs as dialogs
 from tui_trainer.tui.screens.choose_model import ChooseModel
+from tui_trainer.tui.screens.choose_weights import ChooseWeights
+from tui_trainer.tui.widgets.fit_panel import FitPanel
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.layer_pane import LayerPane
 from tui_trainer.tui.widgets.layer_table import LayerTable
 from tui_trainer.tui.widgets.steps import StepBar
-from tui_trainer.weights.picking import cover, patterns_for
 
 if TYPE_CHECKING:
     from tui_trainer.model_facts import ModelFacts
@@ -33,8 +35,6 @@ if TYPE_CHECKING:
 HIDDEN = ("pretrained_fingerprint",)  # written by a run, not chosen
 NAMES = tuple(name for name, item in SETTINGS.items() if item.table == "model" and name not in HIDDEN)
 CHOICES = ("include_layers", "exclude_layers", "by_order", "freeze", "freeze_epochs")  # need no new look at the file
-COLOURS = {"green": "$text-success", "amber": "$text-warning", "red": "$text-error"}
-VERDICTS = {"green": "fits", "amber": "doubtful", "red": "wrong file?"}
 
 
 class WeightsScreen(Screen[None]):
@@ -58,7 +58,7 @@ class WeightsScreen(Screen[None]):
             with Vertical(classes="summary"):
                 yield Static(id="model-facts")
                 yield LayerPane()
-                yield Static(id="fit")
+                yield FitPanel(id="fit")
         yield Footer(compact=True)
 
     def on_screen_resume(self) -> None:
@@ -87,10 +87,11 @@ class WeightsScreen(Screen[None]):
         else:
             self._seen, self._facts = now, None
             self._say("looking at the model ...", "$foreground-muted")
+            later = self.app.call_later  # asked for here: in the thread the screen may be gone
             look(
                 self._draft.config(),
-                lambda facts: self.app.call_later(self._found, now, facts),
-                lambda error: self.app.call_later(self._failed, now, str(error), error),
+                lambda facts: later(self._found, now, facts),
+                lambda error: later(self._failed, now, str(error), error),
             )
 
     def _found(self, of: object, facts: ModelFacts) -> None:
@@ -113,7 +114,7 @@ class WeightsScreen(Screen[None]):
         self._facts = None
         from_web = type(error).__name__ == "NotDownloadedError"
         self._say(f"{sentence} d downloads it now." if from_web else sentence, "$text-error")
-        self.query_one("#fit", Static).update("")
+        self.query_one(FitPanel).update("")
         self.query_one(LayerPane).show((), None)
         if isinstance(error, user_code.ConsentNeededError) and self.is_current:
             self._ask_consent()
@@ -138,20 +139,7 @@ class WeightsScreen(Screen[None]):
         choice = self._facts.choose(self._draft.config().model)
         fit = self._facts.fit
         self.query_one(LayerPane).show(choice.layers, fit.file if fit else None)
-        verdict = fit.matched.verdict if fit else None
-        parts: list[tuple[str, str]] = []
-        if verdict is None:
-            parts = [("All layers start random. A file in pretrained fills those that fit.\n", "$foreground-muted")]
-        else:
-            colour = COLOURS[verdict.colour]
-            parts = [(f"{VERDICTS[verdict.colour]}: ", f"bold {colour}"), (f"{verdict.sentence}\n", colour)]
-            parts.append((f"{choice.summary}\n", "$foreground"))
-        if fit and fit.question:
-            name = display(fit.branch.name, 60)
-            parts.append((f"Of several weights that fit, {name} is shown; w chooses.\n", "$text-warning"))
-        parts += [(f"{note}\n", "$text-warning") for note in choice.notes]
-        parts += [(choice.problem, "$text-error")] if choice.problem else []
-        self.query_one("#fit", Static).update(Content.assemble(*parts))
+        self.query_one(FitPanel).show(fit, choice)
 
     def _set(self, **values: Value) -> None:
         """Change settings, show them in the form, show what follows."""
@@ -162,32 +150,18 @@ class WeightsScreen(Screen[None]):
 
     def _choose(self, layers: Collection[LayerFacts], wanted: Callable[[LayerFacts], bool]) -> None:
         """Load of these layers those that are wanted; all others stay as they are."""
-        fitting = [layer for layer in layers if layer.fits]
-        if not fitting:
+        if not any(layer.fits for layer in layers):
             why = next((layer.detail for layer in layers if layer.detail), "the file has nothing for it")
             no_file = self._facts is None or self._facts.fit is None
-            told = "Give a weight file in pretrained first; then layers can be ticked."
+            told = "Choose a weight file first (o); then layers can be ticked."
             self.notify(told if no_file else f"It cannot be loaded: {why}.", markup=False)
             return
-        every = [layer for layer in self.query_one(LayerPane).every if layer.fits]
-        asked = {layer.name for layer in fitting}
-        now = {layer.name for layer in every if (wanted(layer) if layer.name in asked else layer.taken)}
-        include, exclude = (self._patterns(name) for name in ("include_layers", "exclude_layers"))
-        include, exclude = patterns_for([layer.name for layer in every], now, include, exclude)
-        guesses = any(layer.status == "guess" for layer in every)
-        more: dict[str, Value] = {"by_order": True} if guesses and now else {}
-        self._set(include_layers=include, exclude_layers=exclude, **more)
-
-    def _patterns(self, name: str) -> tuple[str, ...]:
-        value = self._draft.values[name]
-        assert isinstance(value, tuple)
-        return tuple(str(pattern) for pattern in value)
+        self._set(**layer_settings.loading(self._draft.values, self.query_one(LayerPane).every, layers, wanted))
 
     def action_tick(self) -> None:
         """Load the layers under the cursor, or leave them out."""
         if (row := self.query_one(LayerPane).current) is not None:
-            fitting = [layer for layer in row.layers if layer.fits]
-            all_taken = all(layer.taken for layer in fitting)
+            all_taken = all(layer.taken for layer in row.fitting)
             self._choose(row.layers, lambda layer: not all_taken)
 
     def on_layer_table_ticked(self, event: LayerTable.Ticked) -> None:
@@ -207,28 +181,17 @@ class WeightsScreen(Screen[None]):
         row = self.query_one(LayerPane).current
         if row is None or self._facts is None or row.of_file:
             return
-        layers = self.query_one(LayerPane).every
-        own = [layer for layer in layers if layer.name in (*self._facts.owners, *self._facts.others)]
-        asked = {layer.name for layer in row.layers}
-        hold = row.frozen < len([layer for layer in own if layer.name in asked])
-        frozen = {layer.name for layer in own if (hold if layer.name in asked else layer.frozen)}
-        values: dict[str, Value] = {"freeze": cover([layer.name for layer in own], frozen)}
-        if not frozen:
-            values = {"freeze_epochs": 0, **values}
-        self._set(**values)
+        trained = (*self._facts.owners, *self._facts.others)
+        self._set(**layer_settings.freezing(self.query_one(LayerPane).every, row.layers, trained))
 
     def action_preset(self) -> None:
-        """The tutorial's two cases, and the usual third."""
+        """The tutorial's two cases, and what is usual to freeze."""
 
         def chosen(preset: str | None) -> None:
             if preset == dialogs.SAME:
                 self._ask_all_but()
             elif preset is not None:
-                self._set(
-                    include_layers=(),
-                    exclude_layers=(),
-                    **({"freeze": ("backbone",)} if preset == dialogs.HEAD else {}),
-                )
+                self._set(**dialogs.PRESET_SETTINGS[preset])
 
         self.app.push_screen(dialogs.ChooseScreen("Which layers to load", dialogs.PRESETS), chosen)
 
@@ -238,7 +201,9 @@ class WeightsScreen(Screen[None]):
                 self._set(include_layers=(), exclude_layers=SETTINGS["exclude_layers"].from_text(text, ""))
 
         row = self.query_one(LayerPane).current
-        now = self._patterns("exclude_layers") or ((row.path.removesuffix("."),) if row else ())
+        now = layer_settings.patterns(self._draft.values, "exclude_layers") or (
+            (row.path.removesuffix("."),) if row else ()
+        )
         self.app.push_screen(dialogs.AllButScreen(",".join(now)), named)
 
     def action_adapters(self) -> None:
@@ -248,7 +213,7 @@ class WeightsScreen(Screen[None]):
             if names is not None:
                 self._set(adapters=names)
 
-        self.app.push_screen(dialogs.AdaptersScreen(self._patterns("adapters")), switched)
+        self.app.push_screen(dialogs.AdaptersScreen(layer_settings.patterns(self._draft.values, "adapters")), switched)
 
     def action_which(self) -> None:
         """Which of the file's weights are meant."""
@@ -270,13 +235,13 @@ class WeightsScreen(Screen[None]):
             self._fetch.stop()
             return
         if self._draft.values["pretrained"] != "imagenet":
-            self.notify("Write imagenet in pretrained first: torchvision's weights are fetched by d.", markup=False)
+            self.notify("Choose imagenet first (o): torchvision's weights are fetched by d.", markup=False)
             return
-        self._fetch = Fetch(self._draft.config())
+        self._fetch, later = Fetch(self._draft.config()), self.app.call_later
         self._fetch.start(
-            lambda text: self.app.call_later(self._say, f"{text} (d stops)", "$foreground-muted"),
-            lambda: self.app.call_later(self._fetched, ""),
-            lambda error: self.app.call_later(self._fetched, str(error)),
+            lambda text: later(self._say, f"{text} (d stops)", "$foreground-muted"),
+            lambda: later(self._fetched, ""),
+            lambda error: later(self._fetched, str(error)),
         )
 
     def _fetched(self, sentence: str) -> None:
@@ -289,6 +254,30 @@ class WeightsScreen(Screen[None]):
     def action_filter(self) -> None:
         """Show only some layers."""
         self.query_one(LayerPane).begin_filter()
+
+    def action_other_side(self) -> None:
+        """From the settings to the layers, and back; in a narrow terminal the one that has the keys gets the room."""
+        pane = self.query_one(LayerPane)
+        if pane.has_focus_within:
+            self.remove_class("-layers")
+            self.query_one(Form).focus_list()
+        else:
+            pane.focus_layers()
+
+    def on_descendant_focus(self) -> None:
+        """Layers get the whole width of a narrow terminal while keys go to them."""
+        self.set_class(self.query_one(LayerPane).has_focus_within, "-layers")
+
+    def action_file(self) -> None:
+        """Choose the weight file."""
+
+        def chosen(text: str | None) -> None:
+            if text is not None:
+                self._draft.reset("pretrained_fingerprint")
+                self._set(pretrained=text, pretrained_group="")
+
+        now = {name: str(self._draft.values[name]) for name in ("pretrained", "model")}
+        self.app.push_screen(ChooseWeights(now["pretrained"], now["model"]), chosen)
 
     def action_search(self) -> None:
         """Choose a model by a part of its name."""

@@ -12,14 +12,22 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from tui_trainer.settings import Value
 from tui_trainer.tui.widgets.typed import TypedInput
 
-SAME, ANY, HEAD = "same", "any", "head"
+SAME, ANY, LOADED, HEAD = "same", "any", "loaded", "head"
 PRESETS = (
     (SAME, "Same structure, all but ...", "load every layer except those that you name"),
     (ANY, "Whatever fits", "load each layer whose name and shape fit, leave the others random"),
+    (LOADED, "Whatever fits, frozen", "the same, and train only what the file did not fill"),
     (HEAD, "Train the last layer only", "load what fits and freeze all but the last layer"),
 )
+_FITTING: dict[str, Value] = {"include_layers": (), "exclude_layers": ()}
+PRESET_SETTINGS: dict[str, dict[str, Value]] = {
+    ANY: _FITTING,
+    LOADED: {**_FITTING, "freeze": ("loaded",)},
+    HEAD: {**_FITTING, "freeze": ("backbone",)},
+}
 ADAPTERS = (
     ("first_conv", "first convolution for another number of channels: summed, or repeated and scaled"),
     ("class_rows", "rows of the classifier put in the order of this dataset's class names"),

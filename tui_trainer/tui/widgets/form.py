@@ -67,6 +67,10 @@ class Form(Vertical):
         """The setting under the cursor."""
         return self._names[self.query_one(OptionList).highlighted or 0]
 
+    def focus_list(self) -> None:
+        """The keys go to the settings."""
+        self.query_one(OptionList).focus()
+
     def refresh_rows(self) -> None:
         """Show the values of the draft."""
         options = self.query_one(OptionList)

@@ -51,11 +51,9 @@ class LayerDetail(Static):
         if found is None:
             self._lines.append(Content(f"{leaf}: too large to look at"))
         else:
-            figures = (
-                f" min {found.least:.3g} max {found.greatest:.3g} mean {found.mean:.3g} std {found.deviation:.3g}"
-                f" zeros {found.zeros:,} NaN {found.nan:,}"
-            )
-            figures += f" inf {found.infinite:,}" if found.infinite else ""
+            figures = f" min {found.least:.3g} max {found.greatest:.3g} mean {found.mean:.3g} std {found.deviation:.3g}"
+            counts = {"zeros": found.zeros, "NaN": found.nan, "inf": found.infinite}
+            figures += "".join(f" {word} {count:,}" for word, count in counts.items() if count)
             style = "$text-error" if found.nan or found.infinite else "$foreground-muted"
             bars = histogram(found.histogram, ASCII_BARS if in_ascii else BARS)
             self._lines.append(Content.assemble((f"{leaf} ", "$foreground"), (bars, "$accent"), (figures, style)))

@@ -81,6 +81,10 @@ class LayerPane(Vertical):
         self._file = file
         self.query_one(LayerTable).show(layers)
 
+    def focus_layers(self) -> None:
+        """The keys go to the layers."""
+        self.query_one(LayerTable).focus()
+
     def stop_reading(self) -> None:
         """Nobody waits for numbers any more."""
         if self._rest is not None:
@@ -101,11 +105,12 @@ class LayerPane(Vertical):
         if row is None or self._file is None:
             return
         reading = self._reading = Reading(self._file, row.layers[0].tensors)
+        later = self.app.call_later  # asked for here: in the thread the screen may be gone
 
         def found(name: str, statistics: Statistics | None) -> None:
-            self.app.call_later(self._add, reading, name, statistics)
+            later(self._add, reading, name, statistics)
 
-        reading.start(found, lambda error: self.app.call_later(self._unreadable, reading, str(error)))
+        reading.start(found, lambda error: later(self._unreadable, reading, str(error)))
 
     def _add(self, of: Reading, name: str, found: Statistics | None) -> None:
         if of is self._reading:
@@ -129,11 +134,13 @@ class LayerPane(Vertical):
         self._filter(field.value)
 
     def _filter(self, text: str) -> None:
-        problem = self.query_one(LayerTable).filter(text, is_regex=self._regex)
+        table = self.query_one(LayerTable)
+        problem = table.filter(text, is_regex=self._regex)
         line = self.query_one("#filter-problem", Static)
-        kind = "regular expression" if self._regex else ""
-        line.display = bool(problem or kind)
-        line.update(Content.styled(display(problem) or kind, "$text-error" if problem else "$foreground-muted"))
+        line.display = bool(problem or text or self._regex)
+        kind = "regular expression: " if self._regex else ""
+        count = f"{kind}{len(self.filtered):,} of {len(table.rows.layers):,} layers"
+        line.update(Content.styled(display(problem) or count, "$text-error" if problem else "$foreground-muted"))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter live."""

@@ -23,7 +23,8 @@ from tui_trainer.tui.keys import LAYERS, bindings
 from tui_trainer.tui.layer_rows import LayerRows, Row
 
 STATUS, PARAMETERS, SHAPE = 14, 11, 14  # cells of columns
-WIDE, WIDER = 58, 84  # cells from which on the model's shape, and the file's side, are shown
+# cells from which on the numbers of a layer, the model's shape, and the file's side are shown
+NUMBERED, WIDE, WIDER = 46, 58, 74
 LEAST_NAME = 12
 KINDS = {
     "load": "good",
@@ -140,8 +141,7 @@ class LayerTable(ScrollView, can_focus=True):
                 ("", 2),
                 ("layer", 0),
                 ("status", STATUS),
-                ("parameters", PARAMETERS),
-                *self._wide("model", "file"),
+                *self._wide("parameters", "model", "file"),
             ]
             return self._strip([(text, room, "header") for text, room in cells], width, cursor=False)
         at = self.scroll_offset.y + y - 1
@@ -149,10 +149,12 @@ class LayerTable(ScrollView, can_focus=True):
             return Strip.blank(width, self.rich_style)
         return self._strip(self._cells(self._seen[at]), width, cursor=at == self.cursor)
 
-    def _wide(self, shape: str, file: str) -> list[tuple[str, int]]:
+    def _wide(self, *texts: str) -> list[tuple[str, int]]:
+        """Of the numbers, the model's shape and the file's side those that there is room for."""
         width = self.size.width
-        found = [(shape, SHAPE)] if width >= WIDE else []
-        return [*found, (file, max(SHAPE, (width - WIDE) // 2))] if width >= WIDER else found
+        rooms = (PARAMETERS, SHAPE, max(SHAPE, (width - WIDE) // 2))
+        columns = zip((NUMBERED, WIDE, WIDER), texts, rooms, strict=True)
+        return [(text, room) for least, text, room in columns if width >= least]
 
     def _cells(self, row: Row) -> list[tuple[str, int, str]]:
         """The text, the room (0: what is left) and the kind of each cell."""
@@ -167,15 +169,15 @@ class LayerTable(ScrollView, can_focus=True):
         name = f"{'  ' * row.depth}{fold}{display(row.label, 120)}{still}"
         if row.is_group:
             word = f"{row.taken} of {len(row.layers)}" if row.status == "several" else word
-            shape, file = f"{len(row.layers)} layers", ""
+            shape, file = f"{len(row.layers)} layer{'s' * (len(row.layers) > 1)}", ""
         else:
             layer = row.layers[0]
             shape = shape_text(layer.shape)
             other = layer.file_name if layer.file_name != layer.name else ""
             file = f"{shape_text(layer.file_shape)} {display(other, 80)}".strip()
         numbers = f"{row.parameters:>{PARAMETERS - 1},}"
-        cells = [(mark, 2, kind), (name, 0, "plain"), (word, STATUS, kind), (numbers, PARAMETERS, "dim")]
-        return [*cells, *((text, room, "dim") for text, room in self._wide(shape, file))]
+        cells = [(mark, 2, kind), (name, 0, "plain"), (word, STATUS, kind)]
+        return [*cells, *((text, room, "dim") for text, room in self._wide(numbers, shape, file))]
 
     def _strip(self, cells: Sequence[tuple[str, int, str]], width: int, *, cursor: bool) -> Strip:
         left = max(LEAST_NAME, width - sum(room for _, room, _ in cells) - 1)
