@@ -111,6 +111,7 @@ def whole() -> dict[str, bytes]:
         "deep-alpha.tif": written(".tiff", with_alpha),
         "float.tif": written(".tiff", deep.astype(np.float32) / 65535),
         "double.tif": written(".tiff", deep.astype(np.float64) / 65535),
+        "large-alpha.png": written(".png", np.full((1500, 1000, 4), 90, np.uint8)),
         "one.png": saved(Image.new("RGB", (1, 1), "red"), "PNG"),
         "line.png": saved(Image.new("RGB", (20_000, 1), "red"), "PNG"),
         "column.jpg": saved(Image.new("RGB", (1, 20_000), "red"), "JPEG"),

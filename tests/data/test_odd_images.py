@@ -52,7 +52,7 @@ def test_odd_images_are_read_or_left_out_and_never_half(tmp_path: Path) -> None:
             continue
         assert (name in report) == (fate == BAD), (name, training)
         shape = told[name]["shape"]
-        if fate == GOOD and 1 not in shape:
+        if fate == GOOD and 1 not in shape and "large" not in name:
             assert sorted(shape) == sorted((HEIGHT, WIDTH, 3)), name
             if "alpha" not in name and np.ptp(told[name]["mean"]) > 20:  # colours, and nothing of them transparent
                 assert np.abs(told[name]["mean"] - mean).max() < 12, name

@@ -1,13 +1,14 @@
 import multiprocessing
 import os
 import pickle
+import shutil
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tui_trainer.data import folders, scan_cache
+from tui_trainer.data import folders, scan_cache, shared_index
 from tui_trainer.data.index import Index
 from tui_trainer.data.scan_cache import cache_folder, scan
 from tui_trainer.errors import DataError
@@ -63,7 +64,8 @@ def test_a_second_scan_lists_nothing_and_gives_the_same(root: Path, listings: li
 
 
 @pytest.mark.parametrize(
-    "change", ["new image", "gone image", "renamed image", "new class", "deep image", "gone class"]
+    "change",
+    ["new image", "gone image", "renamed image", "new class", "deep image", "gone class", "time put back", "replaced"],
 )
 def test_a_changed_folder_is_noticed(root: Path, listings: list[int], change: str) -> None:
     before = looked(root)
@@ -80,6 +82,16 @@ def test_a_changed_folder_is_noticed(root: Path, listings: list[int], change: st
         (root / "cow" / "2.png").touch()
     elif change == "deep image":
         (root / "ant" / "more" / "x.png").touch()
+    elif change == "time put back":  # as rsync and tar do
+        times = (root / "ant").stat()
+        (root / "ant" / "new.png").touch()
+        os.utime(root / "ant", ns=(times.st_atime_ns, times.st_mtime_ns))
+    elif change == "replaced":
+        (root / "ant").rename(root.parent / "old")
+        shutil.copytree(root.parent / "old", root / "ant")
+        (root / "ant" / "new.png").touch()
+        for folder in (root, root / "ant"):
+            os.utime(folder, ns=(0, 0))
     else:
         (root / "ant").rename(root / "wasp")
     after = looked(root)
@@ -139,6 +151,20 @@ def test_an_index_travels_by_the_name_of_its_file(root: Path) -> None:
     with pytest.raises(DataError, match="removed"):
         pickle.loads(sent)
     assert there.name(3) == index.name(3)
+
+
+def test_a_large_index_of_no_kept_scan_is_mapped_too(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shared_index, "cache_folder", scan_cache.cache_folder)
+    index = folders.scan(root, None, 0.2, 0)
+    assert shared_index.shared(index) is index
+    monkeypatch.setattr(shared_index, "LARGE", 1)
+    shared = shared_index.shared(index)
+    sent = pickle.dumps(shared)
+    assert b"3.png" not in sent
+    assert pickle.loads(sent).fingerprint() == shared.fingerprint() == index.fingerprint()
+    assert len(list(scan_cache.cache_folder().iterdir())) == 1
+    del shared
+    assert not list(scan_cache.cache_folder().iterdir())
 
 
 def test_a_changed_index_travels_whole(root: Path) -> None:

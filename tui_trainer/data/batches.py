@@ -21,6 +21,7 @@ from tui_trainer.data.index import MULTILABEL, TRAIN, VAL, Index, Own, Rows
 from tui_trainer.data.loader import BadFiles, Batch, EpochLoader, StreamLoader, loader_options
 from tui_trainer.data.own_items import OneByOne, OwnCollate, OwnDataset, OwnStream, stack
 from tui_trainer.data.rows import RowDataset, as_it_is
+from tui_trainer.data.shared_index import shared
 from tui_trainer.data.statistics import input_statistics, spread, target_statistics
 from tui_trainer.data.transforms import Normalize, Standardize
 from tui_trainer.data_config import DataConfig, LoaderConfig
@@ -138,7 +139,7 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
         DataError: there are fewer samples than the loader options need.
         ConfigError: mean and std do not fit the inputs.
     """
-    train_set, val_set, joined = _datasets(config, index, spec)
+    train_set, val_set, joined = _datasets(config, index if context is None else shared(index), spec)
     kept = Kept(where=OFF, reason="nothing is decoded")
     if isinstance(train_set, ImageDataset) and isinstance(val_set, ImageDataset):
         kept = keep_images(config, index, train_set.pipeline, val_set.pipeline, processes=context is not None)

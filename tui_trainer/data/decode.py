@@ -174,13 +174,13 @@ def eight_bits(pixels: Any) -> Any:
     if pixels.dtype == np.uint8:
         return pixels
     if np.issubdtype(pixels.dtype, np.floating):
-        largest = max((float(np.nanmax(part, initial=0.0)) for part in _parts(pixels)), default=0.0)
+        largest = max((float(np.nanmax(part, initial=0.0)) for (part,) in _parts(pixels)), default=0.0)
         scale = 255.0 if largest <= 1 else 1.0 if largest <= 255 else 255 / 65535
     else:
         full = 65535 if np.iinfo(pixels.dtype).bits == 32 and _fits_sixteen(pixels) else np.iinfo(pixels.dtype).max
         scale = 255 / full
     small = np.empty(pixels.shape, np.uint8)
-    for part, into in zip(_parts(pixels), _parts(small), strict=True):
+    for part, into in _parts(pixels, small):
         scaled = np.nan_to_num(part.astype(np.float32), nan=0.0) * np.float32(scale)
         np.clip(scaled, 0, 255, out=scaled)
         np.add(scaled, 0.5, out=scaled)
@@ -192,9 +192,11 @@ def _fits_sixteen(pixels: Any) -> bool:
     return int(pixels.max()) <= 65535
 
 
-def _parts(pixels: Any) -> list[Any]:
-    rows = max(1, ROWS * pixels.shape[0] // max(1, pixels.size))
-    return [pixels[start : start + rows] for start in range(0, pixels.shape[0], rows)]
+def _parts(*arrays: Any) -> list[tuple[Any, ...]]:
+    """The same rows of each array, a few at a time."""
+    height, size = arrays[0].shape[0], arrays[0].size
+    rows = max(1, ROWS * height // max(1, size))
+    return [tuple(array[start : start + rows] for array in arrays) for start in range(0, height, rows)]
 
 
 def _on_white(pixels: Pixels, head: Header) -> Pixels:
@@ -202,7 +204,7 @@ def _on_white(pixels: Pixels, head: Header) -> Pixels:
     if head.format == "bmp" and not pixels[:, :, 3].any():  # the fourth byte of most BMPs means nothing
         return cv2.cvtColor(pixels, cv2.COLOR_BGRA2BGR)  # type: ignore[return-value]
     flat = np.empty((*pixels.shape[:2], 3), np.uint8)
-    for part, into in zip(_parts(pixels), _parts(flat), strict=True):
+    for part, into in _parts(pixels, flat):
         alpha = part[:, :, 3:].astype(np.uint16)
         colour = part[:, :, :3].astype(np.uint16)
         blended = colour * 255 if head.format == "tiff" else colour * alpha

@@ -31,7 +31,7 @@ MIN_SEEN = 20  # images read before the share of bad ones can stop a run
 THREAD_OPTIONS = (
     "batch_size", "drop_last", "num_workers", "prefetch_factor", "timeout", "persistent_workers", "pin_memory",
 )  # fmt: skip
-PRELOADED = ["tui_trainer.data.datasets"]
+PRELOADED = ["tui_trainer.data.preloaded"]
 ALONE = {
     "num_workers": 0,
     "prefetch_factor": None,

@@ -1,0 +1,133 @@
+"""What each extra worker costs in private memory for the index of a million samples.
+
+    python benchmarks/index_memory.py [SAMPLES]
+
+Worker processes and threads read images of a folder of so many files; the private memory of a worker (Private_Clean and
+Private_Dirty of /proc/PID/smaps_rollup) is compared with that of a worker on a dataset of a hundred. Beside it the
+tutorial's dataset, a list of paths as str and a list of labels. The issue's bar: 20 MB a worker.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from tui_trainer.config import Config
+from tui_trainer.data import scan_cache
+from tui_trainer.data.batches import Data, build_batches, scan, spec_of
+from tui_trainer.data.loader import start_forkserver, worker_context
+
+CLASSES, FEW, STEPS, MEGABYTE = 1_000, 1_000, 20, 1 << 20
+
+
+class Listed(Dataset[Any]):
+    """As in the tutorial: every path is a str, every label an int."""
+
+    def __init__(self, root: Path) -> None:
+        self.paths = [str(path) for path in root.glob("*/*")]
+        labels = sorted(item.name for item in root.glob("*/"))
+        number = {label: index for index, label in enumerate(labels)}
+        self.targets = [number[Path(path).parent.name] for path in self.paths]
+
+    def __getitem__(self, index: int) -> Any:
+        return len(self.paths[index]), self.targets[index]
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+
+def private(pid: int) -> int:
+    """Bytes that no other process shares."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines()
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+
+
+def make(root: Path, samples: int) -> None:
+    import cv2
+
+    image = cv2.imencode(".png", np.full((8, 8), 90, np.uint8))[1].tobytes()
+    one = root / "image.png"
+    root.mkdir(parents=True)
+    one.write_bytes(image)
+    for number in range(CLASSES if samples > FEW else 2):
+        folder = root / "data" / f"class-{number:04}"
+        folder.mkdir(parents=True)
+        for i in range(samples // (CLASSES if samples > FEW else 2)):
+            if i % 10_000 == 0:  # a file has 65,000 names at most
+                one = folder / f"image-{number:04}-{i:06}.png"
+                one.write_bytes(image)
+            else:
+                os.link(one, folder / f"image-{number:04}-{i:06}.png")
+
+
+def built(root: Path, workers: int, kind: str) -> Data:
+    config = Config().replace(
+        data=str(root / "data"), num_workers=workers, worker_type=kind, image_size=8, channels=1, normalize="none"
+    )
+    index = scan(config)
+    spec = spec_of(config.data, index)
+    return build_batches(config, index, spec, needs_two=False, context=worker_context(config))
+
+
+def step(batches: Iterator[Any]) -> Iterator[Any]:
+    for _ in range(STEPS):
+        next(batches)
+    return batches
+
+
+def in_processes(root: Path) -> float:
+    """Private memory of a worker process after some batches, the mean of two."""
+    batches = step(built(root, 2, "process").train.epoch(0))
+    found = [private(child.pid or 0) for child in multiprocessing.active_children()]
+    batches.close()  # type: ignore[attr-defined]
+    return sum(found) / len(found)
+
+
+def in_threads(root: Path) -> float:
+    """Private memory of this process for each of three more threads."""
+    sizes = []
+    for workers in (1, 4):
+        batches = step(built(root, workers, "thread").train.epoch(0))
+        sizes.append(private(os.getpid()))
+        batches.close()  # type: ignore[attr-defined]
+    return (sizes[1] - sizes[0]) / 3
+
+
+def listed(root: Path) -> float:
+    """Private memory of a worker of the tutorial's dataset."""
+    loader = DataLoader(
+        Listed(root / "data"), batch_size=32, num_workers=1, shuffle=True, multiprocessing_context=start_forkserver()
+    )
+    batches = step(iter(loader))
+    found = [private(child.pid or 0) for child in multiprocessing.active_children()]
+    del batches
+    return found[0]
+
+
+def main() -> None:
+    samples = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as name:
+        scan_cache.cache_folder = lambda: Path(name) / "cache"
+        many, few = Path(name) / "many", Path(name) / "few"
+        make(few, FEW)
+        make(many, samples)
+        time.sleep(2 * scan_cache.RACY / 1e9)  # a folder that changed just now is not kept
+        print(f"{samples:,} samples, private memory a worker beyond that of one with {FEW} samples:")
+        for way, measure in (("worker process", in_processes), ("the tutorial's list of str", listed)):
+            print(f"  {way:28} {(measure(many) - measure(few)) / MEGABYTE:8.1f} MB", flush=True)
+        print(f"  {'thread':28} {in_threads(many) / MEGABYTE:8.1f} MB", flush=True)
+
+
+if __name__ == "__main__":
+    main()
