@@ -7,6 +7,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import threading
 import zlib
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 
+from tui_trainer.data import copies, together
 from tui_trainer.data import examine as module
 from tui_trainer.data.examine import EVERYTHING, Limits, examine
 from tui_trainer.data.folders import scan
@@ -94,8 +96,8 @@ def test_an_image_that_claims_a_billion_pixels_is_not_decoded(folder: Path) -> N
         body = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
         (folder / "ant" / name).write_bytes(body)
     assert look(folder).bad == (
-        (b"ant/bomb.png", "more than 100 megapixels"),
-        (b"ant/large.png", "more than 100 megapixels"),
+        (b"ant/bomb.png", "40000x40000 pixels are more than 100 megapixels"),
+        (b"ant/large.png", "10001x10001 pixels are more than 100 megapixels"),
     )
 
 
@@ -155,6 +157,32 @@ def test_reports_grow_and_closing_ends_the_work(folder: Path, monkeypatch: pytes
     next(generator)
     generator.close()
     assert len(seen) == 1
+
+
+def test_threads_find_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copy(folder / "ant" / "0.png", folder / "bee" / "9.png")
+    (folder / "ant" / "text.jpg").write_text("no image")
+    (folder / "bee" / "cut.png").write_bytes((folder / "bee" / "0.png").read_bytes()[:300])
+    alone = look(folder)
+    for name in ("HEADERS_AT_ONCE", "DECODES_AT_ONCE"):
+        monkeypatch.setattr(module, name, 2)
+    monkeypatch.setattr(copies, "AT_ONCE", 1)
+    monkeypatch.setattr(together, "usable_cpus", lambda: 4)
+    asked: set[str] = set()
+    real = module._decoded
+    monkeypatch.setattr(module, "_decoded", lambda path: (asked.add(threading.current_thread().name), real(path))[1])
+    assert look(folder) == alone
+    assert any(name.startswith("look") for name in asked)
+
+
+def test_closing_ends_the_threads(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(together, "usable_cpus", lambda: 2)
+    worked: list[int] = []
+    results = together.together(worked.append, range(10_000), 1)
+    assert [next(results)[0] for _ in range(3)] == [0, 1, 2]
+    results.close()  # type: ignore[attr-defined]
+    assert len(worked) < 100
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("look")]
 
 
 def test_looking_imports_no_torch(folder: Path) -> None:

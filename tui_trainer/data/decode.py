@@ -111,15 +111,26 @@ def decode_as(
 
 
 def require_size(head: Header, max_megapixels: float = MEGAPIXELS) -> None:
-    """Refuse what would take too much memory; 16 bits with alpha take twice of it.
+    """Refuse what would take more memory than a JPEG of that many pixels.
 
     Raises:
         BadImageError: it is too large.
     """
-    weight = 2 if head.bits > 8 and (head.alpha or head.format in ("tiff", "avif")) else 1
+    weight = _weight(head)
     if head.pixels * weight > max_megapixels * 1e6:
-        deep = f" of {head.bits} bits, which count twice," * (weight - 1)
-        raise BadImageError(f"{head.width}x{head.height} pixels{deep} are more than {max_megapixels:g} megapixels")
+        times = f", each as large as {weight} of a JPEG," if weight > 1 else ""
+        raise BadImageError(f"{head.width}x{head.height} pixels{times} are more than {max_megapixels:g} megapixels")
+
+
+def _weight(head: Header) -> int:
+    """What a pixel takes in memory while it is decoded, in pixels of a JPEG (7 bytes); measured."""
+    if head.bits > 16:
+        return 8 if head.bits > 32 else 4
+    deep = 2 if head.bits > 8 and (head.alpha or head.format in ("tiff", "avif")) else 1
+    if head.format == "avif":
+        return (4 if head.alpha else 2) * deep
+    with_pillow = head.mode == "grey" and head.alpha
+    return 2 if head.mode == "cmyk" or with_pillow else deep
 
 
 def upright(pixels: Pixels, orientation: int) -> Pixels:

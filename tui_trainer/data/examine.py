@@ -1,36 +1,35 @@
 """Looking at a dataset: a generator of reports that grow, until it ends or is closed. No torch here.
 
 Three rounds, each bounded and spread evenly over the samples: headers (sizes, colours, files that
-are none), contents (copies), a full decode of a few. What Pillow cannot make out is decided by the
-decoder that training uses, so that a file is bad here exactly if training leaves it out.
+are none), contents (copies), a full decode of a few. Training's own code looks at the files, so that
+one is bad here exactly if training leaves it out.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import stat
 import sys
 import time
-import warnings
 from collections import Counter
 from collections.abc import Generator, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from tui_trainer.data import table_report
-from tui_trainer.data.index import TRAIN, Index, Rows
-from tui_trainer.data.report import MODES, Copies, Report, sizes_of
+from tui_trainer.data.copies import copies_among
+from tui_trainer.data.index import Index, Rows
+from tui_trainer.data.report import Copies, Report, sizes_of
 from tui_trainer.data.table_report import TableReport
 from tui_trainer.data.target_bars import bars_of, targets_in_words
+from tui_trainer.data.together import together
+
+if TYPE_CHECKING:
+    from tui_trainer.data.header import Header
 
 PACE = 0.1  # seconds between two reports
-CHUNK = 1 << 20
-TOO_LARGE = "more than 100 megapixels"
+HEAD = 1 << 16  # bytes in which a header mostly lies
+HEADERS_AT_ONCE, DECODES_AT_ONCE = 256, 8  # a task of a thread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +95,6 @@ def examine(
     if index.inputs is not None:
         yield _of_pictures(_Seen(index, limits or Limits()), index)
         return
-    warnings.filterwarnings("ignore", module="PIL")  # of sizes and damaged EXIF; sizes are looked at here
     limits = limits or Limits()
     seen = _Seen(index, limits)
     yield seen.report("headers")
@@ -123,122 +121,72 @@ def _of_pictures(seen: _Seen, index: Index) -> Report:
 
 
 def _headers(seen: _Seen, limits: Limits) -> Iterator[None]:
-    for i in _spread(len(seen.index), limits.headers):
-        found = _header(seen.index.path(i))
+    members = _spread(len(seen.index), limits.headers)
+    for i, found in together(lambda i: _header(seen.index.path(i)), members, HEADERS_AT_ONCE):
         if isinstance(found, str):
             seen.bad[i] = found
         else:
-            width, height, colour = found
-            seen.pixels[seen.measured] = width, height
+            seen.pixels[seen.measured] = found.width, found.height
             seen.measured += 1
-            seen.colours[colour] += 1
+            seen.colours[_colours(found)] += 1
         seen.looked_at += 1
         yield
 
 
-def _header(path: bytes) -> tuple[int, int, str] | str:
-    """Width, height and colours of an image, or why it is none."""
-    from PIL import Image
-
+def _header(path: bytes) -> Header | str:
+    """What a file says of itself, or why it is no image that is read."""
     from tui_trainer.data import decode
 
     try:
-        with _regular(path) as descriptor, Image.open(descriptor) as image:
-            (width, height), mode = image.size, image.mode
-    except Image.DecompressionBombError:
-        return TOO_LARGE
-    except Exception:  # format plugins of Pillow raise anything for hostile bytes; the decoder decides
         try:
-            height, width = decode.read_image(path, 3).shape[:2]
-        except decode.BadImageError as error:
-            return str(error)
-        return width, height, "other"
-    return TOO_LARGE if width * height > decode.MEGAPIXELS * 1e6 else (width, height, MODES.get(mode, mode))
+            found = decode.header(decode.read_file(path, HEAD))
+        except decode.BadImageError:  # some have it at their end
+            found = decode.header(decode.read_file(path))
+        decode.require_size(found)
+    except decode.BadImageError as error:
+        return str(error)
+    return found
 
 
-def _regular(path: bytes) -> BinaryIO:
-    """The open file; a pipe is never waited for and is refused."""
-    file = open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")  # noqa: SIM115 - the caller closes it
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-        file.close()
-        raise OSError("not a regular file")
-    return file
+def _colours(header: Header) -> str:
+    if header.bits == 1 and header.mode == "grey":
+        return "black and white"
+    name = {"cmyk": "CMYK", "lab": "CIELAB"}.get(header.mode, header.mode)
+    alpha = " with alpha" * (header.alpha and header.mode in ("grey", "colour") and header.format != "bmp")
+    return f"{header.bits}-bit {name}{alpha}" if header.bits > 8 else f"{name}{alpha}"
 
 
 def _contents(seen: _Seen, limits: Limits) -> Iterator[None]:
-    """Files of one length are hashed, the shortest first; the others cannot be copies."""
-    members = _spread(len(seen.index), limits.compared)
-    lengths = np.zeros(len(members), np.int64)
-    for k, i in enumerate(members):
-        with suppress(OSError):
-            status = os.stat(seen.index.path(i))
-            lengths[k] = status.st_size if stat.S_ISREG(status.st_mode) else 0
-        yield
-    budget = limits.hashed_bytes
-    for length, group in _of_one_length(lengths):
-        if len(group) > 1 and length:
-            budget -= length * len(group)
-            if budget < 0:
-                return
-            yield from _compare(seen, [members[k] for k in group])
+    for found in copies_among(seen.index, _spread(len(seen.index), limits.compared), limits.hashed_bytes):
+        if isinstance(found, Copies):
+            seen.copies.append(found)
         else:
-            seen.compared += len(group)
-
-
-def _of_one_length(lengths: npt.NDArray[np.int64]) -> Iterator[tuple[int, list[int]]]:
-    """Each length and the places where it stands, rising."""
-    order = np.argsort(lengths, kind="stable")
-    _, starts = np.unique(lengths[order], return_index=True)
-    for group in np.split(order, starts[1:]):
-        yield int(lengths[group[0]]), group.tolist()
-
-
-def _compare(seen: _Seen, samples: list[int]) -> Iterator[None]:
-    same: dict[bytes, list[int]] = {}
-    for i in samples:
-        if digest := _digest(seen.index.path(i)):
-            same.setdefault(digest, []).append(i)
-        seen.compared += 1
+            seen.compared += found
         yield
-    seen.copies += [_copies(seen.index, group) for group in same.values() if len(group) > 1]
-
-
-def _digest(path: bytes) -> bytes:
-    """Of the content; empty if it cannot be read."""
-    digest = hashlib.blake2b(digest_size=16)
-    try:
-        with _regular(path) as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-    except OSError:
-        return b""
-    return digest.digest()
-
-
-def _copies(index: Index, group: list[int]) -> Copies:
-    held_out = index.parts[group] != TRAIN
-    return Copies(
-        names=tuple(index.name(i) for i in group),
-        across_parts=bool(held_out.any() and not held_out.all()),
-        across_classes=len(np.unique(index.targets[group], axis=0)) > 1,
-    )
 
 
 def _decodes(seen: _Seen, limits: Limits) -> Iterator[None]:
-    from tui_trainer.data import decode
-
+    members = [i for i in _spread(len(seen.index), limits.decoded) if i not in seen.bad]
     budget = limits.decoded_pixels
-    for i in _spread(len(seen.index), limits.decoded):
-        if i in seen.bad:
-            continue
-        try:
-            budget -= decode.read_image(seen.index.path(i), 3).size // 3
-        except decode.BadImageError as error:
-            seen.bad[i] = str(error)
+    for i, found in together(lambda i: _decoded(seen.index.path(i)), members, DECODES_AT_ONCE):
+        if isinstance(found, str):
+            seen.bad[i] = found
+        else:
+            budget -= found
         seen.decoded += 1
         yield
         if budget <= 0:
             return
+
+
+def _decoded(path: bytes) -> int | str:
+    """The pixels of an image, or why it cannot be decoded."""
+    from tui_trainer.data import decode
+
+    try:
+        return decode.read_image(path, 3).size // 3
+    except decode.BadImageError as error:
+        return str(error)
 
 
 def _spread(total: int, most: int) -> list[int]:

@@ -20,29 +20,11 @@ from tui_trainer.text import display
 NAMED = 3  # names in a sentence
 FEW = 10  # training images with which a class is hardly learned
 UNEVEN = 10.0  # ratio of the largest class to the smallest that is worth a warning
-MODES = {
-    "1": "black and white",
-    "L": "grey",
-    "LA": "grey with alpha",
-    "I": "16-bit grey",
-    "I;16": "16-bit grey",
-    "I;16B": "16-bit grey",
-    "F": "float grey",
-    "P": "palette",
-    "PA": "palette with alpha",
-    "RGB": "colour",
-    "RGBA": "colour with alpha",
-    "RGBX": "colour",
-    "CMYK": "CMYK",
-    "YCbCr": "colour",
-    "LAB": "colour",
-    "HSV": "colour",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sizes:
-    """Width and height in pixels: the smallest, the median and the largest of each, as the files store them."""
+    """Width and height in pixels: the smallest, the median and the largest of each, upright."""
 
     widths: tuple[int, int, int]
     heights: tuple[int, int, int]
