@@ -24,6 +24,12 @@ def label(name: str) -> str:
     return LABELS.get(name, name)
 
 
+def long_label(name: str) -> str:
+    """The same with its part: val top-1."""
+    part, _, rest = name.partition("_")
+    return f"{part} {label(rest)}"
+
+
 def in_words(name: str, value: float, width: int = 0) -> str:
     """A value as it is shown: rates in percent, others with four places; `name` with or without its part."""
     if name.rpartition("_")[2] in RATES:

@@ -73,7 +73,7 @@ def test_the_last_event_says_how_it_ended() -> None:
     assert (last.outcome, last.epochs, last.step, last.error) == ("finished", 3, 3 * STEPS, "")
     best = [event for event in of(Evaluated, events) if event.best][-1]
     assert last.message == (
-        f"Finished 3 epochs; best val_top1 {best.metrics['val_top1']:.4f} in epoch {best.epoch + 1}."
+        f"Finished 3 epochs; best val top-1 {best.metrics['val_top1']:.2%} in epoch {best.epoch + 1}."
     )
 
 

@@ -137,7 +137,7 @@ def a_run(epochs: int = 4, steps: int = 20, until: int | None = None) -> list[Ev
         events.append(CheckpointSaved(time=0.0, epoch=epoch + 1, step=(epoch + 1) * steps, file="step-20.pt"))
     events.append(Warned(time=0.0, topic="data", message="3/[@click=app.quit]x[/].png is left out: damaged."))
     events.append(
-        RunEnded(time=0.0, outcome="finished", message="Finished 4 epochs; best val_top1 0.8300 in epoch 4.",
+        RunEnded(time=0.0, outcome="finished", message="Finished 4 epochs; best val top-1 83.00% in epoch 4.",
                  epochs=epochs, step=epochs * steps, seconds=8.0)
     )  # fmt: skip
     return events

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from textual import events
 from textual.pilot import Pilot
-from textual.widgets import Input, OptionList, Static
+from textual.widgets import Input, OptionList
 
 from tests.tui.conftest import MAKER, ScriptedSession, a_run, settle, until
 from tui_trainer.commands import Abort, Checkpoint, Pause, Resume, Set, Stop
@@ -101,7 +101,8 @@ async def test_help_lists_every_key_and_closes(make_app: MAKER) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
-        text = "".join(str(widget.render()) for widget in app.screen.query(Static))
+        await until(pilot, lambda: "everywhere" in shown(app, "#keys"))
+        text = " ".join(shown(app, "#keys").split())
         assert all(key.help in text for keys in (EVERYWHERE, *SCREENS.values()) for key in keys)
         await pilot.press("escape")
         assert not app.screen.is_modal
@@ -190,7 +191,7 @@ async def test_when_the_run_ends_the_screen_stays_with_the_result(make_app: MAKE
         assert session.folder is None
         assert "finished" in shown(app, "#steps")
         assert app.screen.query_one("#result").display
-        assert "best val_top1 0.8300 in epoch 4" in shown(app, "#result")
+        assert "best val top-1 83.00% in epoch 4" in shown(app, "#result")
         assert not app.training
 
 
@@ -258,7 +259,8 @@ async def test_the_footer_offers_what_works_now(make_app: MAKER) -> None:
     steering = {"space", "s", "c", "e", "a"}
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("5", "space")
-        assert "nothing is training" in shown(app, "#steps")
+        assert "no run" in shown(app, "#steps")
+        assert "Nothing is training. Choose a dataset folder first" in shown(app, "#advice")
         assert steering.isdisjoint(app.screen.active_bindings)
         session = await begin(pilot, app, *a_run(until=5))
         assert steering <= set(app.screen.active_bindings)

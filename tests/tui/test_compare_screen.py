@@ -94,9 +94,9 @@ async def test_the_best_earlier_run_on_the_same_data_is_behind_the_curves() -> N
     app = TrainerApp(resolve({}), follow=folder)
     async with app.run_test(size=(100, 30)) as pilot:
         score = app.get_screen("train").query_one("#score", Chart)
-        while "best before" not in score._series:
+        while "before" not in score._series:
             await pilot.pause(0.05)
-        assert score._series["best before"].at(2.0, 0) == 0.75
+        assert score._series["before"].at(2.0, 0) == 0.75
 
 
 async def test_the_page_of_a_run_is_written_from_the_list() -> None:

@@ -167,7 +167,7 @@ async def test_the_screen_answers_while_it_looks(make_app: MAKER, digits60: Path
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "of 60 headers ..." in report_text(app))
         await pilot.press("down", "down")
-        assert screen_of(app).query_one(Form).current == data_screen.NAMES[2]
+        assert screen_of(app).query_one(Form).current == data_screen.GROUPS[0].names[2]
         held.set()
         await settle(pilot)
         assert "..." not in report_text(app)

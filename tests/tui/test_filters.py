@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,9 +11,13 @@ from rich.cells import cell_len
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
+from textual.widget import Widget
+from textual.widgets import DataTable, OptionList
 
 from tests.tui.conftest import MAKER, ScriptedSession, a_run, settle
+from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.filters import ColourlessFilter, in_ascii
+from tui_trainer.tui.widgets.layer_table import LayerTable
 
 KEYS = ("0", "1", "2", "3", "4", "5", "question_mark", "escape", "ctrl+p", "escape", "4", "down", "enter", "enter", "v")
 
@@ -33,6 +39,13 @@ def test_without_colours_the_emphasis_stays() -> None:
     assert segment.style.reverse
 
 
+def rows_of(app: TrainerApp, widget: Widget) -> Iterator[Segment]:
+    """What is drawn where a widget is."""
+    region = widget.region
+    for strip in app.screen._compositor.render_strips()[region.y : region.bottom]:
+        yield from strip.crop(region.x, region.right)
+
+
 @pytest.mark.parametrize("mode", ["ascii", "no colour"])
 async def test_every_screen_keeps_to_it(make_app: MAKER, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
     if mode == "no colour":
@@ -48,6 +61,10 @@ async def test_every_screen_keeps_to_it(make_app: MAKER, monkeypatch: pytest.Mon
         for key in ("q", "escape", *KEYS):
             await pilot.press(key)
             await pilot.pause()
+            focused = app.screen.focused
+            has_cursor = isinstance(focused, OptionList | DataTable | LayerTable) and focused.display
+            if mode == "no colour" and has_cursor:
+                assert any(style and style.reverse for _, style, _ in rows_of(app, focused)), key
             for strip in app.screen._compositor.render_strips():
                 for text, style, _ in strip:
                     assert mode != "ascii" or text.isascii(), (key, text)

@@ -31,6 +31,7 @@ from tui_trainer.events import (
     SettingChanged,
     Warned,
 )
+from tui_trainer.metric_names import in_words, long_label
 
 PAUSED_LOOK = 0.1  # seconds between two looks at the commands of other processes while paused
 
@@ -279,7 +280,7 @@ def ended_in_words(job: Job, outcome: str) -> str:
     state = job.state
     at = f"epoch {state.epoch + 1}, step {state.step}" if state.batch else f"{state.epoch} epochs"
     best = (
-        f"; best {job.monitor} {state.best:.4f} in epoch {state.best_epoch + 1}"
+        f"; best {long_label(job.monitor)} {in_words(job.monitor, state.best)} in epoch {state.best_epoch + 1}"
         if state.best_epoch is not None and state.best is not None
         else ""
     )

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from textual.app import App, SystemCommand
+from textual.color import Color
 from textual.filter import LineFilter
 from textual.screen import Screen
 
@@ -103,18 +104,21 @@ class TrainerApp(App[int]):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """The command palette: every key of this screen and of all, besides Textual's own."""
         yield from super().get_system_commands(screen)
-        name = next(
-            (name for name in SCREENS if self.is_screen_installed(name) and self.get_screen(name) is screen),
-            getattr(screen, "KEYS", ""),
-        )
-        for owner, keys in ((screen, SCREENS.get(name, ())), (self, EVERYWHERE)):
+        for owner, keys in ((screen, SCREENS.get(self._name_of(screen), ())), (self, EVERYWHERE)):
             for key in keys:
                 run = functools.partial(self.run_action, key.action, owner)
                 yield SystemCommand(f"{key.label} ({key_in_words(key.key)})", key.help, run)
 
+    def _name_of(self, screen: Screen[object]) -> str:
+        """Its name in the table of keys, if it is there."""
+        installed = (name for name in SCREENS if self.is_screen_installed(name) and self.get_screen(name) is screen)
+        return next(installed, str(getattr(screen, "KEYS", "")))
+
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What every line goes through before it is drawn."""
         filters = [] if self.no_color else list(super().get_line_filters())  # Textual's own leaves greys
+        if self.no_color:
+            self._colourless.cursor = Color.parse(self.theme_variables["block-cursor-background"]).rich_color
         return [*filters, *[self._colourless] * self.no_color, *[self._ascii] * (self.glyphs == "ascii")]
 
     @property
@@ -246,7 +250,7 @@ class TrainerApp(App[int]):
     def action_help(self) -> None:
         """Every key."""
         if not self.screen.is_modal:
-            self.push_screen(HelpScreen())
+            self.push_screen(HelpScreen(self._name_of(self.screen)))
 
     def action_next_theme(self) -> None:
         """The next theme, remembered."""

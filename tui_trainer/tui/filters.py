@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from rich.cells import cell_len
+from rich.color import Color as RichColor
 from rich.segment import Segment
 from rich.style import Style
 from textual.color import Color
 from textual.filter import LineFilter
 
 _NO_COLOUR = Style.parse("default on default")
+_CURSOR = Style.parse("reverse default on default")
 _SHAPES = {
     "|": "│┃║▎▏▌▍▐▕┆┊┤├╎╏",
     "-": "─┄┈▔▁╌╍‒–—−╴╶╸╺▂▃",
@@ -46,10 +48,18 @@ class AsciiFilter(LineFilter):
 
 
 class ColourlessFilter(LineFilter):
-    """For NO_COLOR: the terminal's own two colours; bold, reverse and underlined stay."""
+    """For NO_COLOR: the terminal's own two colours; bold, reverse and underlined stay, the cursor becomes reversed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cursor: RichColor | None = None  # the background that marks it in the theme
 
     def apply(self, segments: list[Segment], background: Color) -> list[Segment]:
         """The same segments, without colours."""
-        return [
-            Segment(text, None if style is None else style + _NO_COLOUR, control) for text, style, control in segments
-        ]
+        return [Segment(text, self._plain(style), control) for text, style, control in segments]
+
+    def _plain(self, style: Style | None) -> Style | None:
+        if style is None:
+            return None
+        here = self.cursor is not None and style.bgcolor == self.cursor
+        return style + (_CURSOR if here else _NO_COLOUR)

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
 from tui_trainer.comparison import POINTS, Point, differences, train_curve, val_curve
 from tui_trainer.metric_names import label
@@ -17,6 +17,7 @@ from tui_trainer.past_runs import PastRun
 from tui_trainer.text import display, duration
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.picture import Line
 from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
@@ -48,7 +49,7 @@ class CompareScreen(Screen[None]):
             yield Chart(self._title, percent=self._metric.startswith("val_top"), id="overlay")
             yield Static(id="crosshair")
             yield DataTable(cursor_type="cell", zebra_stripes=True, fixed_columns=1)
-        yield Footer(compact=True)
+        yield KeyBar()
 
     @property
     def _metric(self) -> str:

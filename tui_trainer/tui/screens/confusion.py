@@ -8,13 +8,14 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, OptionList, Static
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.look import LookScreen
 from tui_trainer.tui.widgets.confusion_matrix import ConfusionMatrix
+from tui_trainer.tui.widgets.key_bar import KeyBar
 
 if TYPE_CHECKING:
     from tui_trainer.results.outcomes import Classified
@@ -55,7 +56,7 @@ class ConfusionScreen(Screen[None]):
                 yield OptionList(*(Option(self._pair(*pair)) for pair in self._pairs[:MOST_PAIRS]))
             yield ConfusionMatrix()
         yield Static(id="cell")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def _pair(self, true: int, predicted: int, count: int) -> Content:
         names = self._outcomes.classes

@@ -10,23 +10,24 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
-from tui_trainer.config import SETTINGS
 from tui_trainer.data_config import WHICH_SAMPLES, DataConfig
 from tui_trainer.errors import ConfigError
 from tui_trainer.text import display
-from tui_trainer.tui import preferences
+from tui_trainer.tui import groups, preferences
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.explorer import Draw, Look, Place, View
+from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.choose_folder import ChooseFolder
 from tui_trainer.tui.widgets.form import Form
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.report_view import ReportView
 from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.thumbnails import MOST, Thumbnails
 
-NAMES = tuple(name for name, item in SETTINGS.items() if item.table == "data")
+GROUPS = of_tables(groups.DATA, "data")
 GRACE = 0.3  # seconds in which a thread ends that is asked to
 TICK = 0.1  # seconds between two looks at what the threads have found
 NO_FOLDER = (
@@ -66,13 +67,13 @@ class DataScreen(Screen[None]):
         """The form on the left; the report and the samples on the right."""
         yield StepBar("data")
         with Horizontal():
-            yield Form(self._draft, NAMES)
+            yield Form(self._draft, GROUPS)
             with Vertical(id="found"):
                 yield ReportView()
                 with Vertical(id="samples"):
                     yield Static(id="caption")
                     yield Thumbnails()
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """What the threads find is shown at a low rate, whatever theirs is."""

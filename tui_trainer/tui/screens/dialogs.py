@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
@@ -16,6 +18,7 @@ from tui_trainer.session import set_from_text
 from tui_trainer.tui.keys import EVERYWHERE, FORM, LAYERS, SCREENS, Key
 from tui_trainer.tui.widgets.typed import TypedInput
 
+KEY_COLUMN = 18  # cells of a key in the help
 CLOSE: list[BindingType] = [Binding("escape", "close", "Close", tooltip="back to the screen below")]
 
 
@@ -29,20 +32,10 @@ class LeaveScreen(ModalScreen[str | None]):
         Binding("a", "choose('abort')", "Abort"),
     ]
     CHOICES = (
-        (
-            "stop",
-            "s",
-            "Stop and save",
-            "finishes this step, saves a checkpoint, leaves; resume continues exactly there",
-        ),
-        (
-            "background",
-            "b",
-            "Background",
-            "saves, leaves, trains on in a process of its own; attach shows it again",
-        ),
-        ("abort", "a", "Abort", "leaves now; what came after the last checkpoint is lost"),
-        ("", "esc", "Go on training", "back to the screen; nothing changes"),
+        ("stop", "s", "Stop and save", "finish this step, save, leave; resume goes on"),
+        ("background", "b", "Background", "leave; it trains on, and attach shows it"),
+        ("abort", "a", "Abort", "leave now; since the last checkpoint all is lost"),
+        ("", "esc", "Go on", "back to the screen; nothing changes"),
     )
 
     def compose(self) -> ComposeResult:
@@ -52,7 +45,7 @@ class LeaveScreen(ModalScreen[str | None]):
             yield OptionList(
                 *(
                     Option(
-                        Content.assemble((f"{key:>4}  ", "$accent"), (f"{name}: ", "bold"), sentence),
+                        Content.assemble((f"{key:>4}  ", "$accent"), (f"{name:<15}", "bold"), sentence),
                         id=choice or "go_on",
                     )
                     for choice, key, name, sentence in self.CHOICES
@@ -73,26 +66,44 @@ class LeaveScreen(ModalScreen[str | None]):
 
 
 class HelpScreen(ModalScreen[None]):
-    """Every key, from the one table."""
+    """Every key, from the one table: those of the screen below first."""
 
     BINDINGS = [Binding("escape,q,question_mark", "close", "Close")]
+
+    def __init__(self, here: str = "") -> None:
+        super().__init__()
+        self._here = here
 
     def compose(self) -> ComposeResult:
         """A list for each screen."""
         with VerticalScroll(classes="dialog tall"):
-            yield Static("Keys", classes="title")
-            yield Static(self._text())
+            yield Static(Content.assemble(("Keys", "bold"), ("   the arrows scroll, esc closes", "$foreground-muted")))
+            yield Static(id="keys")
 
-    def _text(self) -> Content:
-        groups = {"everywhere": EVERYWHERE, "forms": FORM, "layers of a model": LAYERS, **SCREENS}
-        parts: list[tuple[str, str] | str] = []
-        for name, keys in groups.items():
+    def on_mount(self) -> None:
+        """Written when the width is known."""
+        self.call_after_refresh(self._write)
+
+    def on_resize(self) -> None:
+        """Lines break somewhere else."""
+        self.call_after_refresh(self._write)
+
+    def _write(self) -> None:
+        room = max(20, self.query_one("#keys").size.width - KEY_COLUMN - 1)
+        parts: list[tuple[str, str]] = []
+        for name, keys in self._groups():
             parts.append((f"\n{name}\n", "bold $accent"))
-            parts += [line for key in keys for line in self._line(key)]
-        return Content.assemble(*parts)
+            for key in keys:
+                words = f"\n{' ' * KEY_COLUMN}".join(textwrap.wrap(key.help, room))
+                parts += [
+                    (f"  {key_in_words(key.key):<{KEY_COLUMN - 2}}", "$text-accent"),
+                    (f"{words}\n", "$foreground"),
+                ]
+        self.query_one("#keys", Static).update(Content.assemble(*parts))
 
-    def _line(self, key: Key) -> tuple[tuple[str, str], str]:
-        return (f"  {key_in_words(key.key):<16}", "$text-accent"), f"{key.help}\n"
+    def _groups(self) -> list[tuple[str, tuple[Key, ...]]]:
+        groups = [("everywhere", EVERYWHERE), ("forms", FORM), ("layers of a model", LAYERS), *SCREENS.items()]
+        return sorted(groups, key=lambda group: group[0] != self._here)
 
     def action_close(self) -> None:
         """Back."""

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
 from tui_trainer.config import read_toml
 from tui_trainer.errors import UserError
@@ -22,13 +22,16 @@ from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.compare import CompareScreen
 from tui_trainer.tui.screens.dialogs import AskScreen
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
 
-WELCOME = (
-    "Train an image classifier here, step by step: choose a folder of images (1), set the DataLoader (2), the model "
-    "(3) and the recipe (4); ctrl+r starts, and 5 shows the training, which you steer by keys.\n\n"
-    "Nothing to train on yet? Press s for 1,797 handwritten digits, then ctrl+r: it takes ten seconds."
+STEP_WORDS = (
+    ("Data", "a folder of images, a table: what is in it, what is wrong with it"),
+    ("Loader", "how batches are made, measured on this machine"),
+    ("Weights", "the model, and what of a weight file goes into which layer"),
+    ("Recipe", "epochs, optimizer, schedule; the same as a command line"),
+    ("Train", "watch it, pause it, change it, test it; ctrl+r starts"),
 )
 HEADERS = ("run", "state", "best", "val top-1", "epochs", "when", "model", "data")
 ON_A_RUN = ("open", "resume", "copy_config", "mark", "compare", "note", "rename", "delete")
@@ -52,10 +55,10 @@ class HomeScreen(Screen[None]):
         """A welcome at the first start, else the list."""
         yield StepBar("home")
         with Vertical(id="home"):
-            yield Static(Content(WELCOME), id="welcome")
+            yield Static(_welcome(), id="welcome")
             yield Static(id="filtered")
             yield DataTable(cursor_type="row", zebra_stripes=True)
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_screen_resume(self) -> None:
         """Runs may have come and gone; reading the ends of 50 runs takes about 20 ms."""
@@ -240,6 +243,16 @@ class HomeScreen(Screen[None]):
             self.notify(str(error), severity="error", markup=False)
             return
         self.app.action_go("recipe")  # type: ignore[attr-defined]
+
+
+def _welcome() -> Content:
+    """What this is, for who has no runs yet."""
+    parts = [("Train an image classifier, or a network on the rows of a table, in five steps.\n\n", "bold")]
+    for number, (step, words) in enumerate(STEP_WORDS, 1):
+        parts += [(f"  {number}  ", "bold $accent"), (f"{step:<9}", "bold"), (f"{words}\n", "$foreground")]
+    parts += [("\nNothing to train on yet? ", "$foreground"), ("s", "bold $accent")]
+    parts += [(" takes 1,797 handwritten digits, ", "$foreground"), ("ctrl+r", "bold $accent")]
+    return Content.assemble(*parts, (" trains on them: ten seconds.", "$foreground"))
 
 
 def sparkline(values: tuple[float, ...], width: int = 12) -> str:

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.loader_facts import (
@@ -22,15 +22,19 @@ from tui_trainer.loader_facts import (
     recommend,
 )
 from tui_trainer.settings import Value
+from tui_trainer.tui import groups
 from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background, look_at_data, measure_rates, read_first_batch
 from tui_trainer.tui.widgets.form import Form
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.rate_bars import Bar, RateBars
 from tui_trainer.tui.widgets.steps import StepBar
 
-NAMES = tuple(name for name, item in SETTINGS.items() if item.table == "loader")
+GROUPS = of_tables(groups.LOADER, "loader")
 TICK = 0.1  # seconds between two looks at what the threads have found
+HINT = "m measures images per second for each number of workers. b reads the first batch."
 GRACE = 5.0  # seconds that a thread may take to end; its workers end with it
 
 
@@ -58,14 +62,14 @@ class LoaderScreen(Screen[None]):
         """The form on the left, what it means on the right."""
         yield StepBar("loader")
         with Horizontal():
-            yield Form(self._draft, NAMES)
+            yield Form(self._draft, GROUPS)
             with VerticalScroll(classes="summary", can_focus=False):
                 yield Static(id="options")
                 yield Static(id="doing")
                 yield RateBars(("workers", "loader/s", "train/s", "waits"), id="rates")
                 yield Static(id="recommended")
-                yield Static(id="batch")
-        yield Footer(compact=True)
+                yield Static(Content.styled(HINT, "$foreground-muted"), id="batch")
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look for news of the threads."""

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 from textual.app import ComposeResult
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui_trainer.errors import UserError
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.widgets.gallery import Gallery, Shown
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.work import Work, Works
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class LookScreen(Screen[None]):
         yield Static(Content(f"{self._heading} ({len(self._samples):,})"), classes="heading")
         yield Gallery()
         yield Static(id="picture")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Pictures come as they are read."""

@@ -8,19 +8,22 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
-from tui_trainer.config import SETTINGS, Config
+from tui_trainer.config import Config
 from tui_trainer.engine.schedule import schedule_of
+from tui_trainer.tui import groups
 from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background
 from tui_trainer.tui.screens.dialogs import TextScreen
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.form import Form
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.steps import StepBar
 
-NAMES = tuple(name for name, item in SETTINGS.items() if item.table in ("recipe", "run") and name != "resume")
+GROUPS = of_tables(groups.RECIPE, "recipe", "run")
 POINTS = 200
 GRACE = 5.0  # seconds that a dry step may take to end
 
@@ -39,14 +42,14 @@ class RecipeScreen(Screen[None]):
         """The form on the left, the schedule and what it means on the right."""
         yield StepBar("recipe")
         with Horizontal():
-            yield Form(self._draft, NAMES)
+            yield Form(self._draft, GROUPS)
             with VerticalScroll(classes="summary", can_focus=False):
                 yield Chart("learning rate", id="schedule")
                 yield Static(id="meaning")
                 yield Static(
                     Content.styled("d tries a few steps: time and memory.", "$foreground-muted"), id="estimate"
                 )
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Look now and then at what runs in the background."""

@@ -10,13 +10,14 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import DataTable, Footer, Static
+from textual.widgets import DataTable, Static
 
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.confusion import ConfusionScreen
 from tui_trainer.tui.screens.dialogs import TextScreen
 from tui_trainer.tui.screens.look import LookScreen
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.residuals import Residuals
 from tui_trainer.tui.widgets.table import fill
 from tui_trainer.tui.work import Work, Works
@@ -59,7 +60,7 @@ class ResultsScreen(Screen[None]):
                 yield Static(id="summary")
             yield DataTable(cursor_type="row", zebra_stripes=True)
             yield Residuals()
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """Begin."""

@@ -7,7 +7,7 @@ import itertools
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui_trainer.advice import advice
 from tui_trainer.commands import Abort, Checkpoint, Command, Evaluate, Pause, Resume, Set, Stop
@@ -23,8 +23,10 @@ from tui_trainer.tui.screens.export import ExportScreen
 from tui_trainer.tui.screens.results import ResultsScreen
 from tui_trainer.tui.screens.try_image import TryScreen
 from tui_trainer.tui.trainer import Trainer
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.lines import Lines
 from tui_trainer.tui.widgets.run_curves import RunCurves
+from tui_trainer.tui.widgets.run_log import RunLog
 from tui_trainer.tui.widgets.status import RunStatus, result_text, state_in_words
 from tui_trainer.tui.widgets.steps import StepBar
 
@@ -52,10 +54,9 @@ class TrainScreen(Screen[None]):
         self._ready = False  # the widgets are there
         self.taken = 0  # events taken in
         self._drawn_ago = 0  # ticks
-        self._logged: tuple[int, ...] = ()  # what the log shows
         # Kept here, since looking a widget up costs more than a tick.
         self._bar, self._status, self._curves = StepBar("train"), RunStatus(), RunCurves()
-        self._advice, self._log, self._result = Lines(id="advice"), Lines(id="log"), Static(id="result")
+        self._advice, self._log, self._result = Lines(id="advice"), RunLog(), Static(id="result")
         self.state = RunState()
 
     def compose(self) -> ComposeResult:
@@ -67,7 +68,7 @@ class TrainScreen(Screen[None]):
         with Vertical(id="below"):
             yield self._result
             yield self._log
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_mount(self) -> None:
         """The result comes at the end."""
@@ -78,7 +79,7 @@ class TrainScreen(Screen[None]):
         """Show this session from now on; `history` is the run that it goes on with."""
         self._trainer, self._said, self._asked = trainer, False, ""
         self.state = RunState()
-        self._logged = ()
+        self._log.forget()
         self.refresh_bindings()
         self.remove_class("-ended")
         self._before = not_repeated(history.read_events()) if history is not None else []
@@ -135,17 +136,7 @@ class TrainScreen(Screen[None]):
         self._status.show_run(state, usage.in_words())
         self._curves.flush()
         self._draw_advice()
-        self._draw_log()
-
-    def _draw_log(self) -> None:
-        box, log = self._log, self.state.log
-        logged = (self.state.logged, box.size.height)
-        if logged == self._logged:
-            return
-        self._logged = logged
-        styles = {"good": "$text-success", "warning": "$text-warning"}
-        last = itertools.islice(log, max(0, len(log) - box.size.height), None)
-        box.show([[(display(line.text, 300), styles.get(line.level, "$foreground-muted"))] for line in last])
+        self._log.show_log(state)
 
     def on_resize(self) -> None:
         """More or less of the log has room, and the result is cut somewhere else."""
@@ -172,7 +163,16 @@ class TrainScreen(Screen[None]):
         if self._trainer is not None:
             self._draw()
         else:
-            self._bar.status("nothing is training: ctrl+r starts", "$foreground-muted")
+            self._bar.status("no run", "$foreground-muted")
+            self._advice.show([[(f" {self._nothing()}", "")]])
+
+    def _nothing(self) -> str:
+        """What to do where no run is shown."""
+        values = self._draft.values
+        if problem := self._draft.problem():
+            return f"Nothing is training. {problem}"
+        data = display(str(values["data"]).rstrip("/").rpartition("/")[2], 30)
+        return f"Nothing is training. ctrl+r starts: {values['epochs']} epochs on {data}."
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer has what steers a run while it goes on, and what can be done with its model afterwards."""

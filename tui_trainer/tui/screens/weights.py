@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Footer, Static
+from textual.widgets import Static
 
 from tui_trainer import user_code
 from tui_trainer.config import SETTINGS
@@ -17,6 +17,7 @@ from tui_trainer.layer_facts import LayerFacts
 from tui_trainer.text import display
 from tui_trainer.tui import layer_settings
 from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.groups import MODEL, of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.model_look import Fetch, look
 from tui_trainer.tui.screens import weights_dialogs as dialogs
@@ -24,6 +25,7 @@ from tui_trainer.tui.screens.choose_model import ChooseModel
 from tui_trainer.tui.screens.choose_weights import ChooseWeights
 from tui_trainer.tui.widgets.fit_panel import FitPanel
 from tui_trainer.tui.widgets.form import Form
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.layer_pane import LayerPane
 from tui_trainer.tui.widgets.layer_table import LayerTable
 from tui_trainer.tui.widgets.steps import StepBar
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from tui_trainer.model_facts import ModelFacts
     from tui_trainer.settings import Value
 
-HIDDEN = ("pretrained_fingerprint",)  # written by a run, not chosen
-NAMES = tuple(name for name, item in SETTINGS.items() if item.table == "model" and name not in HIDDEN)
+GROUPS = of_tables(MODEL, "model")
 CHOICES = ("include_layers", "exclude_layers", "by_order", "freeze", "freeze_epochs")  # need no new look at the file
 
 
@@ -54,12 +55,12 @@ class WeightsScreen(Screen[None]):
         """The form on the left, the layers on the right."""
         yield StepBar("weights")
         with Horizontal():
-            yield Form(self._draft, NAMES)
+            yield Form(self._draft, GROUPS)
             with Vertical(classes="summary"):
                 yield Static(id="model-facts")
                 yield LayerPane()
                 yield FitPanel(id="fit")
-        yield Footer(compact=True)
+        yield KeyBar()
 
     def on_screen_resume(self) -> None:
         """The data may have changed, and with it the number of classes."""

@@ -23,7 +23,7 @@ from tui_trainer.tui.widgets.series import (
     format_value,
     grown,
 )
-from tui_trainer.tui.widgets.ticks import log_ticks, tick_labels, ticks
+from tui_trainer.tui.widgets.ticks import spread, tick_labels, ticks
 
 COLOURS = 4
 _MARKS = "*ox#"  # what draws a line where cells have no dots, by colour
@@ -120,7 +120,7 @@ class Picture:
         self.glyphs, self.notice = GLYPHS[kind], notice(list(series.values()), look)
         self._has_floor = height >= 10
         rows = max(1, height - (3 if self._has_floor else 2))
-        marks = (log_ticks if look.log else ticks)(view.bottom, view.top, max(2, min(6, rows // 2 + 1)))
+        marks = spread(Frame(view, 2, rows * len(self.glyphs.bits[0])), rows)
         labels = [] if self.notice else tick_labels(marks, log=look.log, percent=look.percent)
         self.gutter = max([5, *map(len, labels)]) + 1  # columns left of the plot
         self.canvas = Canvas(max(2, width - self.gutter), rows, self.glyphs)
@@ -242,9 +242,10 @@ class Picture:
     def header(self, look: Look) -> list[Run]:
         """Title, the newest values (those at the crosshair, if there is one), and what was chosen."""
         words, status = self._legend(look), self._status(look)
-        for gap, end in (("   ", status), (" ", status), (" ", "")):
+        own = [word for word in words if word[1] != "chart--ghost"]
+        for gap, end, shown in (("   ", status, words), (" ", status, words), (" ", "", words), (" ", "", own)):
             runs = [(look.title, "chart--title")]
-            for text, name in words:
+            for text, name in shown:
                 runs += [(gap, ""), (text, name)]
             free = self.width - sum(cell_len(text) for text, _ in runs) - (len(end) + 2 if end else 0)
             if free >= 0:

@@ -59,7 +59,7 @@ class RunCurves(Horizontal):
         ghost = best_before(folder) if folder is not None else None
         if ghost is not None:
             for chart, name in self._metrics():
-                line = Line(name="best before", ghost=True, smooth=False)
+                line = Line(name="before", ghost=True, smooth=False)
                 chart.set_series(line, val_curve(ghost.folder, f"val_{name}"))
 
     def add(self, event: Event) -> None:

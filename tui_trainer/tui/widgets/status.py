@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from tui_trainer.metric_names import RATES, headline, in_words
+from tui_trainer.metric_names import headline, in_words, label
 from tui_trainer.run_state import RunState
 from tui_trainer.text import display, duration
 from tui_trainer.tui.widgets.lines import Lines, Row
@@ -42,7 +42,7 @@ def _progress(state: RunState, room: int) -> Row:
     left = f"{duration(state.eta_seconds)} left" if state.eta_seconds else duration(state.seconds)
     batches = f" {state.batch}/{state.batches}"
     words = (f" epoch {number} ", batches, "   run ", f" {state.run_done:4.0%}  {left}")
-    width = max(0, (room - sum(map(len, words))) // 2)
+    width = max(0, (room - 1 - sum(map(len, words))) // 2)
     return [
         (words[0], "bold"),
         *_bar(state.epoch_done, width),
@@ -90,7 +90,7 @@ def result_text(state: RunState, folder: str, width: int) -> Content:
     parts: list[tuple[str, str] | str] = [(f"{display(state.message, 400)}\n", f"bold {style}")]
     if state.metrics:
         shown = {k.removeprefix("val_"): v for k, v in state.metrics.items() if k.startswith("val_")}
-        words = [f"{k} {v:.1%}" if k in RATES else f"{k} {v:.4f}" for k, v in shown.items()]
+        words = [f"{label(name)} {in_words(name, value)}" for name, value in shown.items()]
         parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$foreground"))
     if folder:
         place = display(folder, 300)  # its end tells two runs apart

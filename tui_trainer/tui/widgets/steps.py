@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rich.cells import cell_len
+
 from tui_trainer.tui.keys import STEPS
 from tui_trainer.tui.widgets.lines import Lines
 
@@ -29,12 +31,19 @@ class StepBar(Lines):
             self._draw()
 
     def _draw(self) -> None:
+        text, style = self._status
+        for named in (True, False):  # without the names of other steps where they have no room
+            parts = self._steps(named)
+            gap = self.size.width - sum(len(part) for part, _ in parts) - cell_len(text) - 1
+            if gap > 0:
+                break
+        self.show([[*parts, (" " * max(1, gap), ""), (text, style)]])
+
+    def _steps(self, named: bool) -> list[tuple[str, str]]:
         parts: list[tuple[str, str]] = []
         for number, step in enumerate(STEPS, 1):
             here = step == self._current
             parts.append((f" {number} ", "$text-accent bold" if here else "$foreground-muted"))
-            parts.append((f"{step.capitalize()} ", "bold reverse $text-accent" if here else "$foreground"))
-        used = sum(len(text) for text, _ in parts)
-        text, style = self._status
-        gap = max(1, self.size.width - used - len(text) - 1)
-        self.show([[*parts, (" " * gap, ""), (text, style)]])
+            if here or named:
+                parts.append((f"{step.capitalize()} ", "bold reverse $text-accent" if here else "$foreground"))
+        return parts

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
+from tui_trainer.tui.widgets.raster import Frame
 from tui_trainer.tui.widgets.series import log_marks, round_step
 
 
@@ -27,6 +29,19 @@ def log_ticks(low: float, high: float, most: int) -> list[float]:
     decades = [u for u in inside if u == round(u)]
     chosen = inside if len(inside) <= most or len(decades) < 2 else decades
     return chosen[:: math.ceil(len(chosen) / most)]
+
+
+def spread(frame: Frame, rows: int) -> list[float]:
+    """The marks of the y axis: as many as leave a row free between two labels."""
+    view = frame.view
+    for most in range(min(6, rows // 2 + 1), 1, -1):
+        marks = (log_ticks if view.log else ticks)(view.bottom, view.top, most)
+        at = [frame.row(10.0**mark if view.log else mark) * rows // frame.down for mark in marks]
+        if all(abs(one - two) > 1 for one, two in pairwise(at)):
+            break
+    else:
+        marks = (log_ticks if view.log else ticks)(view.bottom, view.top, 2)
+    return marks
 
 
 def tick_labels(values: Sequence[float], *, log: bool, percent: bool) -> list[str]:
