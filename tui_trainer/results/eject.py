@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import math
+import csv
 import shutil
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,15 @@ import torch
 from torch import nn
 
 from tui_trainer.config import SETTINGS, Config, build, read_toml
+from tui_trainer.data import idx, manifest, sources
 from tui_trainer.data.index import CLASSIFICATION
+from tui_trainer.data.table_file import read_table
+from tui_trainer.engine.losses import class_weights
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import RunStarted, Warned
 from tui_trainer.models import catalog
-from tui_trainer.results import script
+from tui_trainer.results import pieces, script
+from tui_trainer.results import script_training as training
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.start_weights import chosen_layers, fit, frozen_names, size_finder, weight_file
 from tui_trainer.text import display, user_path
@@ -32,7 +38,8 @@ COVERED = {
     "nesterov", "lr_scheduler", "warmup_epochs", "gamma", "step_size", "milestones", "loss",
     "label_smoothing", "monitor", "seed", "device", "threads", "clip_grad_norm", "output_dir", "name", "resume",
     "log_every", "checkpoint_every", "keep_checkpoints", "keep_every", "trust_code", "deterministic",
-    "tensorboard", "cache", "cache_size", "data_root",
+    "tensorboard", "cache", "cache_size", "data_root", "class_weights", "mixup", "cutmix", "model_ema",
+    "model_ema_decay", "path_column", "target", "part_column", "ignore_columns", "features", "header", "missing",
 }  # fmt: skip
 PLAIN = ("state_dict (zip)", "state_dict (legacy)")  # formats of a state_dict that torch.load reads
 PRESETS = ("none", "light", "standard")
@@ -95,14 +102,14 @@ def _require_covered(config: Config, left_out: bool) -> None:
     other = [name for name, item in SETTINGS.items() if name not in COVERED and values[name] != item.default]
     if config.data.augment not in PRESETS:
         other.append(f"augment = {config.data.augment}")
-    if config.recipe.lr_scheduler not in script.SCHEDULES:
+    if config.recipe.lr_scheduler not in training.SCHEDULES:
         other.append(f"lr_scheduler = {config.recipe.lr_scheduler}")
-    if config.recipe.optimizer not in script.OPTIMIZERS:
+    if config.recipe.optimizer not in training.OPTIMIZERS:
         other.append(f"optimizer = {config.recipe.optimizer}")
     if config.recipe.loss not in ("auto", "cross_entropy") or values["task"] not in (None, CLASSIFICATION):
         other.append("another task than classes")
-    if not user_path(config.data.data).is_dir():
-        other.append("another source than class folders")
+    if not _holds_classes(config):
+        other.append("another source than class folders or a manifest of classes")
     if left_out:
         other.append("files that could not be read (remove them and train again)")
     if other:
@@ -110,6 +117,15 @@ def _require_covered(config: Config, left_out: bool) -> None:
             f"A plain script does not cover all of this run: {display(', '.join(other), 400)}. "
             "tui-trainer -c config.toml repeats it."
         )
+
+
+def _holds_classes(config: Config) -> bool:
+    """Whether the samples are image files with a class each."""
+    path = user_path(config.data.data)
+    if sources.is_table(path) and path.is_file():
+        columns = read_table(path, config.data.header)
+        return manifest.path_column(columns, config.data, path) is not None
+    return path.is_dir() and not idx.is_idx(path) and not config.data.targets
 
 
 def _model(config: Config, started: RunStarted) -> nn.Module:
@@ -161,80 +177,54 @@ def _load_lines(path: str, left_out: list[str]) -> str:
 
 
 def _source(folder: RunFolder, config: Config, started: RunStarted, loaded: str, frozen: tuple[str, ...]) -> str:
-    data, loader, recipe = config.data, config.loader, config.recipe
-    is_random, own = data.augment != "none", config.model.model == "lenet"
-    imports = ["from torchvision import models"] * (not own) + ["from torchvision.transforms import v2"] * (
-        data.augment == "standard"
+    values = config.values()
+    freeze, still = pieces.freezing(frozen)
+    names = ("seed", "epochs", "batch_size", "lr", "channels", "mean", "std")
+    head = script.HEAD.format(
+        **{name: values[name] for name in names},
+        size=config.data.image_size,
+        name=display(folder.path.name, 60),
+        imports=pieces.imports(values),
+        data=str(_root(config)),
+        classes=list(started.classes),
+        device=started.device,
     )
-    fields: dict[str, Any] = {
-        "name": display(folder.path.name, 60),
-        "imports": "".join(f"{line}\n" for line in imports),
-        "data": str(user_path(data.data).resolve()),
-        "classes": list(started.classes),
-        "seed": recipe.seed,
-        "epochs": recipe.epochs,
-        "batch_size": loader.batch_size,
-        "lr": recipe.lr,
-        "size": data.image_size,
-        "channels": data.channels,
-        "mean": data.mean,
-        "std": data.std,
-        "device": started.device,
-    }
-    order = "return members"
-    if loader.shuffle:
-        order = (
-            "generator = torch.Generator().manual_seed(address(SEED, epoch, -1))\n"
-            "    return [members[i] for i in torch.randperm(len(members), generator=generator)]"
-        )
-    least = getattr(data, "crop_scale", 0.5)
-    changed = "change(image, random)" if data.augment == "standard" else "image"
-    item = script.RANDOM_ITEM.format(changed=changed) if is_random else script.ITEM
-    square = {"squash": script.SQUASH, "crop": script.CROP, "pad": script.PAD}[data.resize]
-    parts = [
-        script.HEAD.format(**fields),
-        script.ADDRESS.format(order=order),
-        script.RANDOM.replace("{least!r}", repr(least)) if is_random else "",
-        script.COLOURS if data.augment == "standard" else "",
-        script.DATASET.replace("{square}", square.rstrip("\n") + "\n").replace("{item}\n", item),
-        script.LENET if own else "",
-        script.LOOP.format(**_loop_fields(config, started, loaded, frozen)),
-    ]
-    source = "".join(parts)
+    own = config.model.model == "lenet"
+    model = training.MODEL.format(model="LeNet()" if own else _torchvision(config), load=loaded, frozen=freeze)
+    weights = _class_weights(folder, config, started.classes)
+    loaders = training.LOADERS.format(workers=config.loader.num_workers)
+    each = training.EPOCH_LOADER.format(samples=started.train_samples, drop_last=config.loader.drop_last)
+    main = training.MAIN.format(
+        threads=config.recipe.threads or 1,
+        samples=training.SAMPLES,
+        model=model,
+        recipe=pieces.loss(values, weights) + pieces.optimizer(values),
+        loaders=loaders,
+        epoch=each + pieces.epoch(values, still),
+        kept=pieces.kept(values),
+    )
+    network = training.LENET if own else ""
+    functions = training.NORMALIZE + pieces.functions(values) + training.EVALUATE
+    source = head + pieces.order(values) + pieces.images(values) + network + functions + main
     return source if "math." in source else source.replace("import math\n", "", 1)
 
 
-def _loop_fields(config: Config, started: RunStarted, loaded: str, frozen: tuple[str, ...]) -> dict[str, Any]:
-    loader, recipe = config.loader, config.recipe
-    more = ", nesterov=True" if recipe.nesterov and recipe.optimizer == "sgd" else ""
-    more += ", fused=True" if recipe.optimizer != "rmsprop" else ""  # the same arithmetic to the last bit
-    clip = recipe.clip_grad_norm
-    clipped = f"            nn.utils.clip_grad_norm_(model.parameters(), {clip})\n" if clip else ""
-    freeze = (
-        f"    frozen = {list(frozen)!r}\n"
-        "    for name, parameter in model.named_parameters():\n"
-        '        parameter.requires_grad_(name.rpartition(".")[0] not in frozen)\n'
-    )
-    still = (
-        "        for name in frozen:\n"
-        "            model.get_submodule(name).eval()  # its BatchNorm statistics stand still too\n"
-    )
-    return {
-        "threads": recipe.threads or 1,
-        "schedule": _schedule(config),
-        "model": "LeNet()" if config.model.model == "lenet" else _torchvision(config),
-        "load": loaded,
-        "frozen": freeze if frozen else "",
-        "still": still if frozen else "",
-        "loss": f"label_smoothing={recipe.label_smoothing}" if recipe.label_smoothing else "",
-        "optimizer": script.OPTIMIZERS[recipe.optimizer].format(
-            momentum=recipe.momentum, weight_decay=recipe.weight_decay, more=more
-        ),
-        "workers": loader.num_workers,
-        "samples": started.train_samples,
-        "drop_last": loader.drop_last,
-        "clip": clipped,
-    }
+def _root(config: Config) -> Path:
+    """The folder that the paths of split.csv start at."""
+    data, path = config.data, user_path(config.data.data)
+    if not sources.is_table(path):
+        return path.resolve()
+    return (user_path(data.data_root) if data.data_root else path.parent).resolve()
+
+
+def _class_weights(folder: RunFolder, config: Config, classes: Sequence[str]) -> list[float]:
+    """A weight a class, from the numbers of training samples where they are balanced."""
+    if not config.recipe.class_weights:
+        return []
+    with folder.split.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        found = Counter(row["target"] for row in csv.DictReader(file) if row["part"] == "train")
+    weights = class_weights(config.recipe.class_weights, [found[name] for name in classes])
+    return [] if weights is None else weights.tolist()
 
 
 def _torchvision(config: Config) -> str:
@@ -244,15 +234,3 @@ def _torchvision(config: Config) -> str:
     if config.data.channels != 3:
         raise ConfigError("A plain script does not cover a torchvision model with another first layer (channels = 1).")
     return f"models.get_model({config.model.model!r}, weights=None, num_classes=len(CLASSES){extras})"
-
-
-def _schedule(config: Config) -> str:
-    recipe = config.recipe
-    warmup, gamma = recipe.warmup_epochs, recipe.gamma or 0.1
-    whole = max(recipe.epochs - warmup, 1e-9)
-    step_size: Any = recipe.step_size or whole / 3
-    last = max(0, math.ceil(whole / step_size - 1e-9) - 1)
-    lines = script.SCHEDULES[recipe.lr_scheduler].format(
-        warmup=warmup, gamma=gamma, step_size=step_size, last_step=last, milestones=recipe.milestones
-    )
-    return (script.WARMUP.format(warmup=warmup) if warmup else "") + lines
