@@ -21,6 +21,7 @@ from tui_trainer.config import Resolved, resolve
 from tui_trainer.errors import UserError
 from tui_trainer.events import RunEnded
 from tui_trainer.past_runs import last_event
+from tui_trainer.results.code import code_of
 from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.session import FollowedSession, LocalSession, Session
 from tui_trainer.text import user_path
@@ -28,6 +29,7 @@ from tui_trainer.tui import preferences
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.filters import AsciiFilter, ColourlessFilter
 from tui_trainer.tui.keys import EVERYWHERE, SCREENS, bindings
+from tui_trainer.tui.screens.code import CodeScreen
 from tui_trainer.tui.screens.data import DataScreen
 from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, key_in_words
 from tui_trainer.tui.screens.home import HomeScreen
@@ -251,6 +253,11 @@ class TrainerApp(App[int]):
         """Every key."""
         if not self.screen.is_modal:
             self.push_screen(HelpScreen(self._name_of(self.screen)))
+
+    def action_code(self, step: str) -> None:
+        """The code that a step stands for, with the values that it has now."""
+        if not self.screen.is_modal:
+            self.push_screen(CodeScreen(step.title(), code_of(step, self.draft.values)))
 
     def action_next_theme(self) -> None:
         """The next theme, remembered."""

@@ -70,6 +70,14 @@ CHART = (  # where it has the focus; on the screens of a run their own keys move
     Key("plus", "smoother(1)", "Smoother", "average over more samples", show=False),
     Key("minus", "smoother(-1)", "Rougher", "average over fewer samples", show=False),
 )
+
+
+def code(step: str) -> Key:
+    """The key for the code that a step stands for."""
+    help_ = "the plain PyTorch code that this screen stands for, to copy"
+    return Key("ctrl+e", f"app.code('{step}')", "Code", help_, show=False)
+
+
 SCREENS: dict[str, tuple[Key, ...]] = {
     "home": (
         Key("n", "new", "New run", "choose a dataset folder"),
@@ -100,6 +108,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("slash", "path", "Folder", "type the dataset folder; right arrow completes"),
         Key("t", "tree", "Browse", "choose the folder in a tree"),
         Key("r", "redraw", "Redraw", "another draw of sample images, augmented as in training"),
+        code("data"),
     ),
     "loader": (
         Key("m", "measure", "Measure", "images per second for each number of workers"),
@@ -108,6 +117,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("j", "scroll(1)", "Down", "scroll the right side down", show=False),
         Key("k", "scroll(-1)", "Up", "scroll the right side up", show=False),
         Key("ctrl+r", "start", "Start", "start training; measuring ends first"),
+        code("loader"),
     ),
     "weights": (
         Key("tab,shift+tab", "other_side", "Layers", "from the settings to the layers, and back"),
@@ -118,11 +128,13 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("c", "adapters", "Fitting", "which layers of another shape are made to fit", show=False),
         Key("w", "which", "Which", "which of the file's weights are meant, where several fit", show=False),
         Key("d", "download", "Download", "fetch torchvision's weights now; again: stop", show=False),
+        code("weights"),
     ),
     "recipe": (
         Key("v", "command", "Command", "the command line and the TOML file for these settings"),
         Key("d", "dry_run", "Dry step", "one step to know time and memory"),
         Key("b", "app.start_background", "Background", "start in a process of its own that outlives this terminal"),
+        code("recipe"),
     ),
     "train": (
         Key("space", "pause", "Pause", "pause after this step, or go on"),
