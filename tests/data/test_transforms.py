@@ -11,6 +11,7 @@ from tui_trainer.data.transforms import (
     Random,
     address,
     make_square,
+    square_of,
     resample,
     resize_into,
     statistics,
@@ -87,6 +88,12 @@ def test_crop_keeps_the_centre(wide: bool) -> None:
     square = make_square(halves(wide), 20, "crop")[0]
     line = square[10] if wide else square[:, 10]
     assert line.tolist() == [100] * 10 + [150] * 10
+
+
+def test_crop_rounds_as_torchvision_does() -> None:
+    assert square_of(375, 500, 224, "crop") == (224, 298)
+    line = torch.arange(11, dtype=torch.uint8).expand(1, 6, 11)
+    assert make_square(line, 6, "crop")[0, 0].tolist() == [2, 3, 4, 5, 6, 7]  # Python rounds halves to even
 
 
 @pytest.mark.parametrize("wide", [True, False])

@@ -122,7 +122,7 @@ class ImageDataset(Dataset[Sample]):
         if pixels is None:
             stamp = None if self.kept is None else self.kept.stamp(index, self._path)
             data = self._encoded(index)
-            pixels = self.pipeline.stored(data)
+            pixels = self.pipeline.stored(data, None if self.kept is None else self.kept.room(index))
             if pixels is None:
                 self.pipeline.fill(data, row, epoch, index)
                 return

@@ -126,13 +126,22 @@ def _jpeg(data: bytes) -> Header:
         (length,) = struct.unpack_from(">H", data, at + 2)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
-            if data.count(b"\xff\xda", at) > MAX_SCANS:
+            if not _is_one_scan(data, at, marker, components) and data.count(b"\xff\xda", at) > MAX_SCANS:
                 raise ValueError("scans")
             mode = {1: "grey", 4: "cmyk"}.get(components, "colour")
             return Header("jpeg", width, height, orientation, mode, bits, False, components == 1)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _exif(data[at + 10 : at + 2 + length])
         at += 2 + length
+
+
+def _is_one_scan(data: bytes, at: int, frame: int, components: int) -> bool:
+    """Whether decoding ends with the first scan, as in nearly all files: counting looks at every byte."""
+    if frame > 0xC1:
+        return False
+    while at + 4 < len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return at + 4 < len(data) and data[at : at + 2] == b"\xff\xda" and data[at + 4] == components
 
 
 def _png(data: bytes) -> Header:

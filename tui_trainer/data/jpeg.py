@@ -25,8 +25,10 @@ _library = _simplejpeg()
 _mine = threading.local()
 
 
-def decoded(head: Header, data: bytes, channels: int, reduce: int = 1) -> Pixels:
+def decoded(head: Header, data: bytes, channels: int, reduce: int = 1, room: Pixels | None = None) -> Pixels:
     """As `decode_as`; the pixels are only valid until this thread decodes the next image.
+
+    They are written into `room`, which is flat, where that is possible without a copy.
 
     Raises:
         BadImageError: it is damaged, or of a kind that is not read.
@@ -36,13 +38,14 @@ def decoded(head: Header, data: bytes, channels: int, reduce: int = 1) -> Pixels
     require_size(head)
     height, width = (head.height, head.width) if head.orientation < 5 else (head.width, head.height)
     height, width = -(-height // reduce), -(-width // reduce)
+    size = height * width * channels
     try:
         pixels: Pixels = _library.decode_jpeg(
             data,
             "GRAY" if channels == 1 else "RGB",
             min_height=height if reduce > 1 else 0,
             min_width=width if reduce > 1 else 0,
-            buffer=_buffer(height * width * channels),
+            buffer=_buffer(size) if room is None or room.size < size else room,
         )
     except ValueError:  # damaged, or only unusual: OpenCV decides, so that the same files are bad with either
         return decode_as(head, data, channels, reduce=reduce)

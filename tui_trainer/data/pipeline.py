@@ -77,10 +77,9 @@ class Pipeline:
 
     @property
     def most_stored(self) -> int:
-        """Values (H * W * C) of an image that was made smaller: in a crop of middle size no pixel has to be made up."""
+        """Values (H * W * C) of an image that was made smaller."""
         size, channels = self._spec.image_size, self._spec.channels
-        short = size / ((1 + self._least) / 2) ** 0.5
-        return int(short * short * 4 / 3) * channels  # sides of 4:3
+        return (size * 8 // 7) ** 2 * 4 // 3 * channels  # 4:3, the shorter side a seventh longer: 256 of 224
 
     @property
     def keeps(self) -> tuple[str | int | float | bool, ...]:
@@ -109,8 +108,10 @@ class Pipeline:
         most = self.most_stored // self.channels
         return min(most, max(1, int(head.height * shrink))), min(most, max(1, int(head.width * shrink)))
 
-    def stored(self, data: bytes) -> Pixels | None:
+    def stored(self, data: bytes, room: Pixels | None = None) -> Pixels | None:
         """What is kept of an image, (H, W, C) uint8, valid until this thread decodes the next one.
+
+        It lies in `room`, which is flat, where it fits and no copy would have to be made.
 
         Raises:
             BadImageError: it cannot be decoded.
@@ -120,15 +121,15 @@ class Pipeline:
         if kept is None:
             return None
         if not self.random:
-            square = torch.empty(*kept, channels, dtype=torch.uint8)
-            self._square(head, data, square)
-            return square.numpy()
+            square = _room((*kept, channels), room)
+            self._square(head, data, torch.from_numpy(square))
+            return square
         if kept == (head.height, head.width):
-            return decoded(head, data, channels)
+            return decoded(head, data, channels, room=room)
         pixels = decoded(head, data, channels, self._scale(head, head.height, head.width, *kept))
-        small = torch.empty(*kept, channels, dtype=torch.uint8)
-        resize_into(pixels, small)
-        return small.numpy()
+        small = _room((*kept, channels), room)
+        resize_into(pixels, torch.from_numpy(small))
+        return small
 
     def _scale(self, head: Header, height: int, width: int, to_height: int, to_width: int) -> int:
         """The largest divisor at which (height, width) still has all that (to_height, to_width) shows."""
@@ -157,6 +158,11 @@ class Pipeline:
     def _finish(self, row: Tensor, random: Random) -> None:
         if self._change is not None:
             row.copy_(self._change(row.permute(2, 0, 1), random).permute(1, 2, 0))
+
+
+def _room(shape: tuple[int, int, int], room: Pixels | None) -> Pixels:
+    size = shape[0] * shape[1] * shape[2]
+    return np.empty(shape, np.uint8) if room is None or room.size < size else room[:size].reshape(shape)
 
 
 def _moved(box: Box, head: Header, pixels: Pixels) -> Box:

@@ -43,6 +43,10 @@ class Slots(Protocol):
     def stamp(self, sample: int, path_of: PathOf) -> Stamp:
         """The state of its file, to be taken before it is read."""
 
+    def room(self, sample: int) -> Pixels | None:
+        """Where the image may be decoded to, flat, so that `put` need not copy it; whoever else does so writes the
+        same."""  # noqa: D205, D209
+
     def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
         """Keep an image; one that is too large for a slot is not kept."""
 
@@ -88,11 +92,17 @@ class MemorySlots:
         """Nothing outlives the run, so that nothing grows old."""
         return FOREVER
 
+    def room(self, sample: int) -> Pixels | None:
+        """See `Slots`."""
+        place = self._place[sample]
+        return None if place < 0 else self._bytes[place]
+
     def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
         """See `Slots`; the shape is written last, which says that the pixels are there."""
         place = self._place[sample]
         if place >= 0 and pixels.size <= self._size:
-            self._bytes[place, : pixels.size] = pixels.reshape(-1)
+            if not np.may_share_memory(pixels, self._bytes[place]):
+                self._bytes[place, : pixels.size] = pixels.reshape(-1)
             self._sides[place] = pixels.shape[:2]
 
     def batch(self, samples: Sequence[int], rows: Tensor) -> bool:
@@ -166,6 +176,10 @@ class FileSlots:
         except OSError:
             return -1, -1
         return status.st_size, status.st_ctime_ns
+
+    def room(self, sample: int) -> Pixels | None:
+        """None: what is written through the mapping of a full disk ends the process."""
+        return None
 
     def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
         """See `Slots`; the record is written last."""

@@ -51,17 +51,21 @@ def make_square(image: Tensor, size: int, mode: str) -> Tensor:
     _, height, width = image.shape
     new_height, new_width = square_of(height, width, size, mode)
     image = resample(image, new_height, new_width)
-    top, left = abs(size - new_height) // 2, abs(size - new_width) // 2
     if mode == "pad":
+        top, left = (size - new_height) // 2, (size - new_width) // 2
         return pad(image, (left, size - new_width - left, top, size - new_height - top))
+    top, left = round((new_height - size) / 2), round((new_width - size) / 2)
     return image[:, top : top + size, left : left + size]
 
 
 def square_of(height: int, width: int, size: int, mode: str) -> tuple[int, int]:
-    """To what an image is resampled before it is cut or filled up to a square."""
+    """To what an image is resampled before it is cut or filled up to a square; "crop" as torchvision's Resize."""
     if mode == "squash" or height == width:
         return size, size
-    scale = size / (min(height, width) if mode == "crop" else max(height, width))
+    if mode == "crop":
+        shorter = min(height, width)
+        return (size * height) // shorter, (size * width) // shorter
+    scale = size / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 

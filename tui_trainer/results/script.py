@@ -157,10 +157,11 @@ SQUASH = '''def square(path, training):
 CROP = '''def square(path, training):
     """(C, S, S) uint8: the shorter side becomes S, the centre is kept."""
     height, width = decode(path).shape[:2]
-    scale = SIZE / min(height, width)
-    h, w = max(1, round(height * scale)), max(1, round(width * scale))
+    shorter = min(height, width)
+    h, w = SIZE * height // shorter, SIZE * width // shorter
     image = resize(decode(path, height, width, h, w) if training else decode(path), h, w)
-    top, left = (h - SIZE) // 2, (w - SIZE) // 2
+    h, w = image.shape[1:]
+    top, left = round((h - SIZE) / 2), round((w - SIZE) / 2)
     return image[:, top : top + SIZE, left : left + SIZE]
 
 '''

@@ -1,0 +1,1 @@
+"""Speed, shown: every script runs both sides in turns and prints ratios."""
