@@ -91,7 +91,7 @@ def _pil_to_tensor() -> Any:
 
 
 def timm_loader(folder: Path) -> Any:
-    """timm's create_loader: its transform, fast_collate and PrefetchLoader."""
+    """Timm's create_loader: its transform, fast_collate and PrefetchLoader."""
     import timm.data
 
     data: Any = timm.data
@@ -121,11 +121,8 @@ def kernels(folder: Path, count: int, *, copies: bool) -> Callable[[], None]:
             box = random_box(head.height, head.width, LEAST, Random(0, epoch, i))
             pixels = decoded(head, file, 3, made_by._scale(head, box.height, box.width, SIZE, SIZE))
             part = pixels[: box.height * pixels.shape[0] // head.height, : box.width * pixels.shape[1] // head.width]
-            if copies:
-                part = np.ascontiguousarray(part)
-            else:  # as many pixels, where they already lie in a row
-                part = pixels.reshape(-1)[: part.size].reshape(part.shape)
-            resize_into(part, rows[i % BATCH])
+            in_a_row = pixels.reshape(-1)[: part.size].reshape(part.shape)  # as many pixels, without the cut
+            resize_into(np.ascontiguousarray(part) if copies else in_a_row, rows[i % BATCH])
             if i % BATCH == BATCH - 1 or i == count - 1:
                 normalize(rows[: i % BATCH + 1])
 
@@ -234,7 +231,10 @@ def cache(folder: Path, count: int, rounds: int) -> None:
             bar("5", name, found.ratio(f"{part}, torchvision", name), 20 if part == "train" else 100)
 
     def fresh(where: str, **values: Any) -> Callable[[], None]:
-        return lambda: epoch_of(ours(folder, cache=where, **kept, **values))()
+        def one() -> None:
+            epoch_of(ours(folder, cache=where, **kept, **values))()
+
+        return one
 
     def on_disk() -> None:
         for path in (Path(os.environ["XDG_CACHE_HOME"]) / "tui-trainer" / "images").glob("*"):

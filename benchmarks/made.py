@@ -1,4 +1,4 @@
-"""Image folders to measure on: pictures whose detail falls with its fineness as in photos, so that JPEGs are as large."""
+"""Image folders to measure on: pictures with as much detail as photos, so that JPEGs are as large."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLASSES = 4
 
 
 def picture(rng: np.random.Generator, height: int, width: int, slope: float = 1.1) -> npt.NDArray[np.uint8]:
-    """(H, W, 3): waves whose amplitude falls with their fineness to the power of `slope`, in three correlated colours."""
+    """(H, W, 3): waves of amplitude frequency ** -slope, in three correlated colours."""
     y, x = np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None]
     amplitude = np.maximum(np.hypot(y, x), 1 / max(height, width)) ** -slope
     planes = []

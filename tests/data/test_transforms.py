@@ -11,9 +11,9 @@ from tui_trainer.data.transforms import (
     Random,
     address,
     make_square,
-    square_of,
     resample,
     resize_into,
+    square_of,
     statistics,
     to_tensor,
 )
