@@ -30,7 +30,9 @@ PATIENCE = 60.0  # seconds after which something that should have happened has n
 @pytest.fixture(autouse=True)
 def _own_user_data(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs that are given no folder lie in the test's own one, never in that of the person who tests."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("user-data", numbered=True)))
+    folder = tmp_path_factory.mktemp("user-data", numbered=True)
+    monkeypatch.setenv("XDG_DATA_HOME", str(folder))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
 
 
 @dataclass(frozen=True)

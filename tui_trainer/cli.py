@@ -9,6 +9,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, ParamSpec
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, ParamSpec
 from tui_trainer import user_code
 from tui_trainer.commands import Abort, Command, Stop
 from tui_trainer.config import Resolved, resolve, to_toml
-from tui_trainer.errors import ConfigError, UserError
+from tui_trainer.errors import ConfigError, TooManyBadError, UserError
 from tui_trainer.run_folder import find_checkpoint, find_run
 from tui_trainer.text import display
 
@@ -167,10 +168,21 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
         _unless_gone(2, progress.close)
     summary.run = str(session.folder.path) if session.folder else ""
     _unless_gone(1, print_result, summary, as_json, failure)
+    if isinstance(failure, TooManyBadError) and failure.allowed and not as_json and _accepts(failure):
+        more = resolved.config.replace(max_bad=failure.allowed)
+        return train_headless(replace(resolved, config=more), as_json=as_json)
     if failure is not None:
         return _refuse(failure)
     ended_by_signal = signals.received and summary.outcome in ("stopped", "aborted")
     return 128 + signals.received if ended_by_signal else 0
+
+
+def _accepts(failure: TooManyBadError) -> bool:
+    """Whether the person at the terminal wants to train on the files that can be read; without one it is no."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return False
+    print(f"{display(failure, 1000)}\nTrain on the others? [y/N] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def train_in_background(resolved: Resolved, argv: Sequence[str], *, as_json: bool) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 from tui_trainer.config import SETTINGS
 from tui_trainer.data.examine import EVERYTHING, Limits, examine
 from tui_trainer.data.index import CLASSIFICATION
+from tui_trainer.data.preflight import remember
 from tui_trainer.data.report import Report
 from tui_trainer.data.sources import open_source
 from tui_trainer.data.table_report import TableReport
@@ -56,6 +57,8 @@ def main(argv: Sequence[str]) -> int:
         report = _last(_told(examine(index, EVERYTHING if asked.all else Limits())))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
+    if isinstance(report, Report):
+        remember(index, report)
     if asked.json:
         print(json.dumps(report.record()))
     else:

@@ -3,6 +3,7 @@
     UserError             what, where, what to do; no traceback
     ├── ConfigError       2   a flag, a key of a TOML file, a combination of settings
     ├── DataError         3   the dataset
+    │   └── TooManyBadError   too much of it cannot be read
     ├── WeightsError      4   a weight file or a checkpoint
     └── TrainingError     5   diverged, out of memory, disk full
 
@@ -33,6 +34,14 @@ class DataError(UserError):
 
     exit_code = 3
     kind = "data"
+
+
+class TooManyBadError(DataError):
+    """More of the images cannot be read than is allowed; `allowed`: the --max-bad that would let the run go on."""
+
+    def __init__(self, message: str, allowed: float = 0.0) -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class WeightsError(UserError):

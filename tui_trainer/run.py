@@ -29,9 +29,12 @@ from tui_trainer.auto import (
 from tui_trainer.branching import Branch
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches, sources
+from tui_trainer.data.bad_files import require_few
 from tui_trainer.data.batches import Data
-from tui_trainer.data.index import write_split
+from tui_trainer.data.index import Index, write_split
 from tui_trainer.data.loader import worker_context
+from tui_trainer.data.preflight import preflight
+from tui_trainer.data.report import Report
 from tui_trainer.description import describe
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Commands, Job
@@ -158,6 +161,7 @@ def _prepare(
     index = batches.scan(config)
     if saved:
         saved.require_same_data(index, allow=config.run.allow_changed_data)
+    looked = None if saved else _look(config, index, tell, cancelled)
     choose_task(choices, index)
     tell("building the model")
     needs_two = choose_inputs(choices, index)
@@ -183,7 +187,7 @@ def _prepare(
     news = [
         *choices.events(),
         *start.news,
-        *(Warned(topic="data", message=text) for text in (*index.warnings, *data.kept.told)),
+        *(Warned(topic="data", message=text) for text in _of_the_data(index, data, looked)),
     ]
     if saved:
         saved.restore(job, given)
@@ -199,12 +203,31 @@ def _prepare(
     try:
         write_whole(folder.config, configuration.to_toml(repeatable(choices.config)).encode())
         write_split(index, folder.split)
+        data.train.bad_files.keep_in(folder.bad_files, looked.bad if looked else ())
         if start.plan:
             folder.weights.write_text(start.plan, "utf-8")
     except OSError as error:
         lock.release()
         raise in_words(error, config) or error from error
     return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock)
+
+
+def _look(config: Config, index: Index, tell: Callable[[str], None], cancelled: Callable[[], bool]) -> Report | None:
+    """What can be known of the files in a few seconds.
+
+    Raises:
+        TooManyBadError: more of them cannot be read than the settings allow.
+    """
+    tell("looking for files that cannot be read")
+    looked = preflight(index, cancelled)
+    if looked:
+        require_few(looked, config.data.max_bad)
+    return looked
+
+
+def _of_the_data(index: Index, data: Data, looked: Report | None) -> tuple[str, ...]:
+    """What to tell of the dataset before the first epoch."""
+    return (*index.warnings, *(looked.faults() if looked else ()), *data.kept.told)
 
 
 def _seed(seed: int) -> None:

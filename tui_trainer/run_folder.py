@@ -66,6 +66,11 @@ class RunFolder:
         return self.path / "split.csv"
 
     @property
+    def bad_files(self) -> Path:
+        """path, reason of every file that was left out; none if there was none."""
+        return self.path / "bad_files.csv"
+
+    @property
     def log(self) -> Path:
         """Tracebacks, log records, what native code writes to file descriptor 2."""
         return self.path / "output.log"

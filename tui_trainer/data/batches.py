@@ -14,11 +14,12 @@ from tui_trainer import user_code
 from tui_trainer.config import Config
 from tui_trainer.data import order as orders
 from tui_trainer.data import sources
+from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.cache import DISK, MEMORY, OFF, Kept, keep_images
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Spec, collate
 from tui_trainer.data.decode import BadImageError, is_grey, read_file
 from tui_trainer.data.index import MULTILABEL, TRAIN, VAL, Index, Own, Rows
-from tui_trainer.data.loader import BadFiles, Batch, EpochLoader, StreamLoader, loader_options
+from tui_trainer.data.loader import Batch, EpochLoader, StreamLoader, loader_options
 from tui_trainer.data.own_items import OneByOne, OwnCollate, OwnDataset, OwnStream, stack
 from tui_trainer.data.rows import RowDataset, as_it_is
 from tui_trainer.data.shared_index import shared

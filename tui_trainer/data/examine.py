@@ -59,7 +59,7 @@ class _Seen:
         self.index = index
         self.bars, self.counts = bars_of(index)
         self.pixels = np.zeros((min(len(index), limits.headers), 2), np.int32)  # width, height
-        self.measured = self.looked_at = self.compared = self.decoded = 0
+        self.measured = self.looked_at = self.compared = self.decoded = self.undecodable = 0
         self.copies: list[Copies] = []
         self.bad: dict[int, str] = {}  # sample -> reason
         self.colours: Counter[str] = Counter()
@@ -76,6 +76,7 @@ class _Seen:
             looked_at=self.looked_at,
             compared=self.compared,
             decoded=self.decoded,
+            undecodable=self.undecodable,
             sizes=sizes_of(self.pixels[: self.measured]),
             colours=tuple(self.colours.most_common()),
             bad=tuple((index.name(i), reason) for i, reason in sorted(self.bad.items())),
@@ -171,6 +172,7 @@ def _decodes(seen: _Seen, limits: Limits) -> Iterator[None]:
     for i, found in together(lambda i: _decoded(seen.index.path(i)), members, DECODES_AT_ONCE):
         if isinstance(found, str):
             seen.bad[i] = found
+            seen.undecodable += 1
         else:
             budget -= found
         seen.decoded += 1

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from tui_trainer.config import Config
+from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 from tui_trainer.data.order import EpochBatches
 from tui_trainer.data.own_items import OwnStream
@@ -21,13 +22,11 @@ from tui_trainer.data.sources import is_own
 from tui_trainer.data.threads import ThreadLoader
 from tui_trainer.data.transforms import address
 from tui_trainer.data_config import LoaderConfig
-from tui_trainer.errors import ConfigError, DataError
-from tui_trainer.text import display
+from tui_trainer.errors import ConfigError
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-MIN_SEEN = 20  # images read before the share of bad ones can stop a run
 THREAD_OPTIONS = (
     "batch_size", "drop_last", "num_workers", "prefetch_factor", "timeout", "persistent_workers", "pin_memory",
 )  # fmt: skip
@@ -52,30 +51,6 @@ class Batch:
     warnings: tuple[str, ...]
 
 
-@dataclass
-class BadFiles:
-    """The files that could not be read so far, each told once; too many end the run."""
-
-    max_bad: float
-    total: int
-    names: set[bytes] = field(default_factory=set)
-
-    def tell(self, bad: list[tuple[bytes, str]]) -> tuple[str, ...]:
-        """A sentence for each new one.
-
-        Raises:
-            DataError: more than the allowed part of all images is bad.
-        """
-        new = [(name, reason) for name, reason in bad if name not in self.names]
-        self.names.update(name for name, _ in new)
-        if new and len(self.names) > self.max_bad * max(self.total, MIN_SEEN):
-            raise DataError(
-                f"{len(self.names)} of {self.total} images cannot be read, the last {display(new[-1][0])} "
-                f"({new[-1][1]}): more than --max-bad {self.max_bad:g} allows."
-            )
-        return tuple(f"{display(name)} is left out: {reason}." for name, reason in new)
-
-
 class EpochLoader:
     """Batches of one part of the data, addressable by epoch and batch."""
 
@@ -96,7 +71,7 @@ class EpochLoader:
             self.samples = order.length
             last = 0 if options["drop_last"] else self.batch_size - 1
             self.batches = (order.length + last) // self.batch_size
-        self._order, self._bad_files, self._least = order, bad_files, least
+        self._order, self.bad_files, self._least = order, bad_files, least
         self._heard = set[str]()
         self._loader = _loader(dataset, order, options)
 
@@ -119,7 +94,7 @@ class EpochLoader:
             return ()
         new = tuple(text for text in raw.told if text not in self._heard)
         self._heard.update(new)
-        return self._bad_files.tell(raw.bad) + new
+        return self.bad_files.tell(raw.bad) + new
 
 
 class StreamLoader:
@@ -128,8 +103,8 @@ class StreamLoader:
     def __init__(self, dataset: OwnStream, options: dict[str, Any], steps: int, bad_files: BadFiles, seed: int) -> None:
         self.batch_size: int = options["batch_size"]
         self.batches, self.samples = steps, steps * self.batch_size
-        self._dataset, self._bad_files, self._seed = dataset, bad_files, seed
-        self._bad_files.total = max(self._bad_files.total, self.samples)
+        self._dataset, self.bad_files, self._seed = dataset, bad_files, seed
+        self.bad_files.total = max(self.bad_files.total, self.samples)
         self._options = {**options, "persistent_workers": False}  # each epoch sends its number to new workers
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
@@ -140,7 +115,7 @@ class StreamLoader:
         raw: RawBatch
         for count, raw in enumerate(loader, 1):
             if count > start:
-                yield Batch(raw.inputs, raw.targets, count, self._bad_files.tell(raw.bad))
+                yield Batch(raw.inputs, raw.targets, count, self.bad_files.tell(raw.bad))
             if count == self.batches:
                 return
 

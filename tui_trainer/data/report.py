@@ -59,6 +59,7 @@ class Report:
     looked_at: int = 0
     compared: int = 0
     decoded: int = 0
+    undecodable: int = 0  # of those decoded
     sizes: Sizes | None = None
     colours: tuple[tuple[str, int], ...] = ()  # most frequent first
     bad: tuple[tuple[bytes, str], ...] = ()  # name relative to the root, reason
@@ -86,6 +87,16 @@ class Report:
         """Training images of the largest class for one of the smallest."""
         train = self.in_train
         return max(train) / max(1, min(train))
+
+    @property
+    def bad_share(self) -> float:
+        """The part of all images that cannot be read, as far as was looked."""
+        headers = (len(self.bad) - self.undecodable) / max(1, self.looked_at)
+        return headers + (1 - headers) * self.undecodable / max(1, self.decoded)
+
+    def faults(self) -> list[str]:
+        """What is wrong with the files, a sentence each; what a run is told before it starts."""
+        return [*self._about_copies(), *self._about_bad()]
 
     def facts(self) -> list[tuple[str, str]]:
         """Label and text of what there is."""
@@ -133,7 +144,7 @@ class Report:
 
     def warnings(self) -> list[str]:
         """What is wrong, a sentence each, the worst first."""
-        return [*self._about_copies(), *self._about_bad(), *self._about_classes(), *self.notes]
+        return [*self.faults(), *self._about_classes(), *self.notes]
 
     def _about_copies(self) -> list[str]:
         leaks = [group for group in self.copies if group.across_parts]

@@ -29,6 +29,7 @@ from tui_trainer.tui import preferences
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.filters import AsciiFilter, ColourlessFilter
 from tui_trainer.tui.keys import EVERYWHERE, SCREENS, bindings
+from tui_trainer.tui.questions import ask_about_bad_files
 from tui_trainer.tui.screens.code import CodeScreen
 from tui_trainer.tui.screens.data import DataScreen
 from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, key_in_words
@@ -240,6 +241,7 @@ class TrainerApp(App[int]):
 
     def _tick(self) -> None:
         self._train_screen.tick()
+        ask_about_bad_files(self)
         if self._moving and not self.training:
             self._move()
         if self.trainer is not None and not self._noise_sent and self.training and self.trainer.session.folder:

@@ -89,6 +89,8 @@ class Look:
     def _look(self, stopped: threading.Event) -> None:
         from tui_trainer.data import sources
         from tui_trainer.data.examine import examine
+        from tui_trainer.data.preflight import remember
+        from tui_trainer.data.report import Report
 
         self.source = sources.absolute(self._place.data.data)
         index = sources.open_source(self._place.data, self._place.seed, trusted=self._place.trusted)
@@ -97,6 +99,8 @@ class Look:
                 if stopped.is_set():
                     return
                 self.report, self.index = report, index
+        if isinstance(report, Report):
+            remember(index, report)
 
     def _fail(self, sentence: str) -> None:
         self.error = sentence

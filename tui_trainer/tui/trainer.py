@@ -27,6 +27,7 @@ class Trainer:
     def __init__(self, session: Session, before: Callable[[], None] = lambda: None) -> None:
         self.session, self._before = session, before
         self.error = ""
+        self.failure: UserError | None = None
         self.is_bug = False
         self._inbox: deque[Event] = deque(maxlen=INBOX)
         self._thread = threading.Thread(target=self._work, name="trainer", daemon=True)
@@ -67,7 +68,7 @@ class Trainer:
                     gc.freeze()  # the model and what it imported stay: a full collection walks them for 0.2 s
                 self._inbox.append(event)
         except UserError as error:
-            self.error = str(error)
+            self.error, self.failure = str(error), error
         except BaseException as error:
             logging.getLogger("tui_trainer").exception("A bug ended the run")
             self.error, self.is_bug = display(f"{type(error).__name__}: {error}", 400), True
