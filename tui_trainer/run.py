@@ -29,11 +29,10 @@ from tui_trainer.auto import (
 from tui_trainer.branching import Branch
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches, sources
-from tui_trainer.data.bad_files import require_few
 from tui_trainer.data.batches import Data
 from tui_trainer.data.index import Index, write_split
 from tui_trainer.data.loader import worker_context
-from tui_trainer.data.preflight import preflight
+from tui_trainer.data.preflight import look_before
 from tui_trainer.data.report import Report
 from tui_trainer.description import describe
 from tui_trainer.engine.frozen import Frozen
@@ -161,7 +160,7 @@ def _prepare(
     index = batches.scan(config)
     if saved:
         saved.require_same_data(index, allow=config.run.allow_changed_data)
-    looked = None if saved else _look(config, index, tell, cancelled)
+    looked = None if saved else look_before(index, config.data.max_bad, tell, cancelled)
     choose_task(choices, index)
     tell("building the model")
     needs_two = choose_inputs(choices, index)
@@ -210,19 +209,6 @@ def _prepare(
         lock.release()
         raise in_words(error, config) or error from error
     return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock)
-
-
-def _look(config: Config, index: Index, tell: Callable[[str], None], cancelled: Callable[[], bool]) -> Report | None:
-    """What can be known of the files in a few seconds.
-
-    Raises:
-        TooManyBadError: more of them cannot be read than the settings allow.
-    """
-    tell("looking for files that cannot be read")
-    looked = preflight(index, cancelled)
-    if looked:
-        require_few(looked, config.data.max_bad)
-    return looked
 
 
 def _of_the_data(index: Index, data: Data, looked: Report | None) -> tuple[str, ...]:

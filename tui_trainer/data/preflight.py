@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tui_trainer.data.bad_files import require_few
 from tui_trainer.data.examine import Limits, examine
 from tui_trainer.data.index import Index
 from tui_trainer.data.report import Copies, Report
@@ -24,6 +25,21 @@ SECONDS = 5.0  # on a slow disk no longer than this
 WORTH_KEEPING = 0.3  # seconds; what took less is done again
 COMPARED = 20_000  # files whose size and time say whether they are as they were
 _KEPT = ("looked_at", "compared", "decoded", "undecodable")
+
+
+def look_before(
+    index: Index, max_bad: float, tell: Callable[[str], None], cancelled: Callable[[], bool]
+) -> Report | None:
+    """What is known of the files before a run.
+
+    Raises:
+        TooManyBadError: more of them cannot be read than the settings allow.
+    """
+    tell("looking for files that cannot be read")
+    looked = preflight(index, cancelled)
+    if looked:
+        require_few(looked, max_bad)
+    return looked
 
 
 def preflight(index: Index, cancelled: Callable[[], bool] = lambda: False) -> Report | None:
