@@ -14,6 +14,7 @@ from textual.app import App, SystemCommand
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.screen import Screen
+from textual.widget import Widget
 
 from tui_trainer.background import go_on, start_new
 from tui_trainer.commands import Abort, Stop
@@ -75,6 +76,7 @@ class TrainerApp(App[int]):
         self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
+        self.picture_widget: type[Widget] | None = None  # where the terminal shows pictures with all their pixels
         self.works = Works()  # threads of screens that come and go
         self._ascii, self._colourless = AsciiFilter(), ColourlessFilter()
         self._leave_at, self._leave_with = float("inf"), 0

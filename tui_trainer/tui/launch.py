@@ -40,10 +40,12 @@ def launch(resolved: Resolved, follow: RunFolder | None = None, *, in_ascii: boo
     log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     logging.basicConfig(filename=log, format=LOG_FORMAT, level=logging.INFO)
     from tui_trainer.tui.app import TrainerApp
+    from tui_trainer.tui.graphics import picture_widget
 
     first = "data" if resolved.config.data.data else "home"
     app = TrainerApp(resolved, first=first, warm_up=None if follow else warm_up, follow=follow)
     app.glyphs = "braille" if speaks_utf8() and not in_ascii else "ascii"
+    app.picture_widget = picture_widget() if app.glyphs != "ascii" else None
     with shielded(log):
         code = app.run()
         _end(app)

@@ -14,6 +14,8 @@ from textual.widget import Widget
 from tui_trainer.tui.widgets.thumbnails import draw, fit, layout
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
+
     from tui_trainer.tui.explorer import Pixels
 
 WANTED = 18  # pictures on a page, where there is room
@@ -33,6 +35,7 @@ class Gallery(Widget):
 
     DEFAULT_CSS = """
     Gallery { height: 1fr; }
+    Gallery > * { position: absolute; }
     Gallery > .gallery--label { color: $text-muted; }
     Gallery > .gallery--marked { color: $text-warning; }
     Gallery > .gallery--cursor { background: $block-cursor-background; color: $block-cursor-foreground; }
@@ -44,6 +47,8 @@ class Gallery(Widget):
         self._shown: tuple[Shown, ...] = ()
         self._cursor = 0
         self._drawn: dict[tuple[int, int, str], list[list[Segment]]] = {}
+        self._pictures: list[Widget] = []  # over the cells, where the terminal shows all pixels
+        self._placed: list[tuple[object, int, int, int]] = []
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -57,7 +62,34 @@ class Gallery(Widget):
         if not all(same):
             self._drawn.clear()
         self._shown, self._cursor = tuple(shown), cursor
+        self._place()
         self.refresh()
+
+    def on_resize(self) -> None:
+        """Another layout."""
+        self._place()
+
+    def _place(self) -> None:
+        """Put a widget with all the pixels over the cells of each picture."""
+        make = getattr(self.app, "picture_widget", None)
+        across, side = layout(self.size.width, self.size.height, WANTED)
+        if make is None or not side:
+            return
+        while len(self._pictures) < len(self._shown):
+            self._pictures.append(make())
+            self.mount(self._pictures[-1])
+            self._placed.append((None, 0, 0, 0))
+        for number, picture in enumerate(self._pictures):
+            pixels = self._shown[number].pixels if number < len(self._shown) else None
+            place = pixels, side, *divmod(number, across)
+            picture.display = pixels is not None
+            old = self._placed[number]
+            if pixels is None or (old[0] is pixels and old[1:] == place[1:]):
+                continue
+            self._placed[number] = place
+            picture.styles.width, picture.styles.height = side, side // 2
+            picture.styles.offset = place[3] * (side + 1), place[2] * (side // 2 + 1)
+            picture.image = as_image(pixels)  # type: ignore[attr-defined]
 
     def notify_style_update(self) -> None:
         """The ramp of a light theme runs the other way."""
@@ -95,3 +127,10 @@ class Gallery(Widget):
         if key not in self._drawn:
             self._drawn[key] = draw(shown.pixels, side, self._glyphs)
         return [Segment(text, base + style if style else base) for text, style, _ in self._drawn[key][line]]
+
+
+def as_image(pixels: Pixels) -> Image:
+    """(S, S, C) uint8 for the widget that shows all of its pixels."""
+    from PIL import Image
+
+    return Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
