@@ -14,7 +14,6 @@ from textual.app import App, SystemCommand
 from textual.color import Color
 from textual.filter import LineFilter
 from textual.screen import Screen
-from textual.widget import Widget
 
 from tui_trainer.background import go_on, start_new
 from tui_trainer.commands import Abort, Stop
@@ -76,7 +75,9 @@ class TrainerApp(App[int]):
         self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
-        self.picture_widget: type[Widget] | None = None  # where the terminal shows pictures with all their pixels
+        self.picture_widget: Callable[[], object] | None = (
+            None  # where the terminal shows pictures with all their pixels
+        )
         self.works = Works()  # threads of screens that come and go
         self._ascii, self._colourless = AsciiFilter(), ColourlessFilter()
         self._leave_at, self._leave_with = float("inf"), 0
@@ -260,8 +261,7 @@ class TrainerApp(App[int]):
 
     def action_code(self, step: str) -> None:
         """The code that a step stands for, with the values that it has now."""
-        if not self.screen.is_modal:
-            self.push_screen(CodeScreen(step.title(), code_of(step, self.draft.values)))
+        self.push_screen(CodeScreen(step.title(), code_of(step, self.draft.values)))
 
     def action_next_theme(self) -> None:
         """The next theme, remembered."""
