@@ -75,9 +75,7 @@ class TrainerApp(App[int]):
         self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
         self.glyphs = "braille"
-        self.picture_widget: Callable[[], object] | None = (
-            None  # where the terminal shows pictures with all their pixels
-        )
+        self.picture_widget: Callable[[], object] | None = None  # for all pixels, where the terminal shows them
         self.works = Works()  # threads of screens that come and go
         self._ascii, self._colourless = AsciiFilter(), ColourlessFilter()
         self._leave_at, self._leave_with = float("inf"), 0
