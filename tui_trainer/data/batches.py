@@ -130,8 +130,17 @@ def is_square(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[1] == shape[2]
 
 
-def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, context: BaseContext | None) -> Data:
-    """Loaders of the training and validation parts.
+def build_batches(
+    config: Config,
+    index: Index,
+    spec: Spec,
+    *,
+    needs_two: bool,
+    context: BaseContext | None,
+    rank: int = 0,
+    ranks: int = 1,
+) -> Data:
+    """Loaders of the training and validation parts: of each batch the part of `rank` among `ranks`.
 
     `needs_two`: the model cannot train on a batch of one sample (batch normalisation), so that a
     sample left over at the end of an epoch is left out of that epoch.
@@ -149,7 +158,8 @@ def build_batches(config: Config, index: Index, spec: Spec, *, needs_two: bool, 
         raise ConfigError(f"cache = {config.data.cache}: only images that this program decodes are kept; use auto.")
     mean, std, reason = input_statistics(config.data, index, spec, train_set)
     target_mean, target_std = target_statistics(index)
-    train, val = _loaders(config, index, train_set, val_set, joined, needs_two=needs_two, context=context)
+    share = {"rank": rank, "ranks": ranks}
+    train, val = _loaders(config, index, train_set, val_set, joined, share, needs_two=needs_two, context=context)
     return Data(
         index=index,
         spec=spec,
@@ -171,6 +181,7 @@ def _loaders(
     train_set: Dataset[Any],
     val_set: Dataset[Any],
     joined: Collate,
+    share: dict[str, int],
     *,
     needs_two: bool,
     context: BaseContext | None,
@@ -187,6 +198,8 @@ def _loaders(
     bad_files = BadFiles(config.data.max_bad, max(1, len(index)))
     if isinstance(train_set, OwnStream) and isinstance(val_set, OwnStream):
         steps = _steps(config)
+        if share["ranks"] > 1:
+            raise ConfigError("This dataset is a stream of your own, which nobody can share out: use --nproc 1.")
         return (
             StreamLoader(train_set, options, steps, bad_files, seed),
             StreamLoader(val_set, whole, steps, bad_files, seed),
@@ -195,8 +208,8 @@ def _loaders(
     held_out = torch.from_numpy(index.part(VAL))
     val_order = EpochOrder(held_out, shuffle=False, seed=seed, length=len(held_out))
     return (
-        EpochLoader(train_set, train_order, options, bad_files, least=least),
-        EpochLoader(val_set, val_order, whole, bad_files),
+        EpochLoader(train_set, train_order, options, bad_files, least=least, **share),
+        EpochLoader(val_set, val_order, whole, bad_files, **share),
     )
 
 

@@ -18,6 +18,7 @@ from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 from tui_trainer.data.order import EpochBatches
 from tui_trainer.data.own_items import OwnStream
+from tui_trainer.data.shares import RankBatches
 from tui_trainer.data.sources import is_own
 from tui_trainer.data.threads import ThreadLoader
 from tui_trainer.data.transforms import address
@@ -52,7 +53,10 @@ class Batch:
 
 
 class EpochLoader:
-    """Batches of one part of the data, addressable by epoch and batch."""
+    """Batches of one part of the data, addressable by epoch and batch; of each the part of `rank` among `ranks`.
+
+    `samples`, `batches` and `batch_size` are those of all ranks.
+    """
 
     def __init__(
         self,
@@ -61,6 +65,8 @@ class EpochLoader:
         options: dict[str, Any],
         bad_files: BadFiles,
         least: int = 1,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         self._own = isinstance(order, EpochBatches)
         if isinstance(order, EpochBatches):
@@ -73,7 +79,9 @@ class EpochLoader:
             self.batches = (order.length + last) // self.batch_size
         self._order, self.bad_files, self._least = order, bad_files, least
         self._heard = set[str]()
-        self._loader = _loader(dataset, order, options)
+        size, drop_last = options["batch_size"], options["drop_last"]
+        part = RankBatches(order, batch_size=size, drop_last=drop_last, rank=rank, ranks=ranks, least=least)
+        self._loader = _loader(dataset, order if ranks == 1 else part, options)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read.
@@ -120,15 +128,18 @@ class StreamLoader:
                 return
 
 
-def _loader(dataset: Dataset[Any], order: EpochOrder | EpochBatches, options: dict[str, Any]) -> Iterable[RawBatch]:
+def _loader(
+    dataset: Dataset[Any], order: EpochOrder | EpochBatches | RankBatches, options: dict[str, Any]
+) -> Iterable[RawBatch]:
     """Torch's DataLoader, or threads that give the same batches where it would start processes and need not."""
     processes = options["num_workers"] and options["multiprocessing_context"] is not None
-    if not processes and isinstance(dataset, ImageDataset) and isinstance(order, EpochOrder) and options["num_workers"]:
+    threads = not processes and options["num_workers"] and isinstance(dataset, ImageDataset)
+    if threads and isinstance(dataset, ImageDataset) and not isinstance(order, EpochBatches):
         same = {name: options[name] for name in THREAD_OPTIONS}
         return ThreadLoader(dataset.read, order, dataset.row_bytes, **same)
     if not processes:  # what lies in memory already is not read by threads
         options = {**options, **ALONE}
-    if isinstance(order, EpochBatches):
+    if not isinstance(order, EpochOrder):
         others = {name: value for name, value in options.items() if name not in ("batch_size", "drop_last")}
         return DataLoader(dataset, batch_sampler=order, **others)
     return DataLoader(dataset, sampler=order, **options)

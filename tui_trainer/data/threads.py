@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, Sampler
 
 from tui_trainer.data.buffers import Pool
+from tui_trainer.data.shares import RankBatches
 
 PREFETCH = 2  # batches ahead for each worker, as in DataLoader
 JOIN = 1.0  # seconds to wait for a thread that ends; one that hangs in a file system is left behind
@@ -51,7 +52,8 @@ class ThreadLoader(Generic[A, B]):
         persistent_workers: bool = False,
         pin_memory: bool = False,
     ) -> None:
-        self._batches = BatchSampler(sampler, batch_size, drop_last)
+        whole = isinstance(sampler, RankBatches)
+        self._batches: Any = sampler if whole else BatchSampler(sampler, batch_size, drop_last)
         self._read, self._size = read, size
         self._workers, self._ahead = num_workers, num_workers * (prefetch_factor or PREFETCH)
         self._timeout, self._persistent = timeout or None, persistent_workers
