@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tui_trainer.config import SETTINGS, Config
+from tui_trainer.config import SETTINGS, Config, resolve
 from tui_trainer.engine.job import Job, NoCommands
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import RunEnded
@@ -49,8 +49,17 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "monitor": ("train_loss", {"epochs": 1}),
     "max_minutes": (1e-6, {}),
     "seed": (1, {}),
+    "lr_base_size": (64, {}),
+    "lr_base_scale": ("sqrt", {"lr_base_size": 64}),
 }
-OTHERWISE = {"channels_last", "compile", "deterministic", "device", "threads"}  # tested below: they change no number
+OTHERWISE = {
+    "sync_batchnorm",
+    "channels_last",
+    "compile",
+    "deterministic",
+    "device",
+    "threads",
+}  # tested below: they change no number
 
 
 def run(data: Path, folder: Path, **values: Any) -> tuple[str, Any]:
@@ -121,6 +130,17 @@ def test_determinism_threads_and_device(digits60: Path, tmp_path: Path) -> None:
         torch.set_num_threads(before)
     with pytest.raises(ConfigError, match="there is no such device here"):
         job_of(digits60, tmp_path / "b", device="cuda:99")
+
+
+def test_the_rate_is_scaled_to_the_batch_of_a_step_once_and_when_asked(digits60: Path, tmp_path: Path) -> None:
+    given = {"lr": 0.1, "batch_size": 8, "grad_accum_steps": 2}
+    assert job_of(digits60, tmp_path / "a", **given).lr == 0.1
+    assert job_of(digits60, tmp_path / "b", **given, lr_base_size=64).lr == pytest.approx(0.025)
+    assert job_of(digits60, tmp_path / "c", **given, lr_base_size=64, lr_base_scale="sqrt").lr == pytest.approx(0.05)
+    again = resolve({"data": str(digits60), "output_dir": str(tmp_path / "d")}, tmp_path / "b" / "config.toml").config
+    made = prepare(again)
+    made.lock.release()  # type: ignore[union-attr]
+    assert made.job.lr == pytest.approx(0.025)
 
 
 def test_a_loss_of_the_user(digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -126,6 +126,8 @@ def choose_rest(choices: Choices, data: Data) -> None:
 def choose_recipe(choices: Choices, device: torch.device) -> None:
     """Settle what of the recipe depends on other settings of it, where it is used."""
     recipe = choices.config.recipe
+    if recipe.lr_base_size:
+        _scale_lr(choices)
     if recipe.lr_scheduler in ("step", "multistep", "exponential", "plateau") and recipe.gamma is None:
         choices.choose(f"usual for {recipe.lr_scheduler}", gamma=gamma_of(recipe.lr_scheduler))
     if recipe.lr_scheduler == "step" and recipe.step_size is None:
@@ -134,6 +136,16 @@ def choose_recipe(choices: Choices, device: torch.device) -> None:
     if recipe.amp and recipe.amp_dtype is None:
         dtype = amp_dtype(device)
         choices.choose(f"{device.type} has it" if dtype == "bf16" else "this GPU has no bf16", amp_dtype=dtype)
+
+
+def _scale_lr(choices: Choices) -> None:
+    """The rate for the batch of a step, where it was given for another one (Goyal et al., 2017); never by itself."""
+    recipe, batch = choices.config.recipe, choices.config.loader.batch_size * choices.config.recipe.grad_accum_steps
+    times = batch / recipe.lr_base_size
+    factor = times if recipe.lr_base_scale == "linear" else times**0.5
+    reason = f"{recipe.lr:g} for batches of {recipe.lr_base_size}, scaled to {batch}"
+    choices.choose(reason, lr=recipe.lr * factor)
+    choices.config = choices.config.replace(lr_base_size=0)  # done: a run from its config.toml does not scale again
 
 
 def choose_threads(choices: Choices, model: nn.Module) -> None:

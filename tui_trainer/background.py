@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tui_trainer.errors import BY_EXIT_CODE, TrainingError, UserError
@@ -100,6 +100,11 @@ def go_on(words: Sequence[str], folder: RunFolder) -> Background:
 
 def _start(words: Sequence[str], folder: RunFolder) -> Background:
     command = [*DEAF_TO_HANG_UP, sys.executable, "-m", "tui_trainer", "--no-tui", *words]
+    return start_in(folder, command, os.environ)
+
+
+def start_in(folder: RunFolder, command: Sequence[str], environment: Mapping[str, str]) -> Background:
+    """Start a process that trains into `folder`, in a session of its own."""
     recorded = folder.events.stat().st_size if folder.events.exists() else 0
     with folder.log.open("ab") as log:
         process = subprocess.Popen(
@@ -108,7 +113,7 @@ def _start(words: Sequence[str], folder: RunFolder) -> Background:
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+            env={**environment, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
         )
     threading.Thread(
         target=process.wait, name="reaper", daemon=True

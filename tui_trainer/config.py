@@ -88,6 +88,12 @@ class RunConfig:
     name: str = setting("", "Name of the run; default: model and time.", metavar="NAME")
     branch: str = setting("", "Begin a new run at a checkpoint of another, newest or of a step.", metavar="RUN[@STEP]")
     resume: str = setting("", "Go on with this run (its folder or name) from its last checkpoint.", metavar="RUN")
+    nproc: int = setting(
+        1, "Processes, one a GPU, that train together; batch_size is that of all of them.", ge=1, le=1024
+    )
+    max_restarts: int = setting(
+        3, "Times that all processes start again from the last checkpoint when one is lost.", ge=0, le=1000
+    )
     log_every: int | None = setting(
         None,
         "Steps between two progress events; auto: 100 events an epoch, at most 20 steps.",

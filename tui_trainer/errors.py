@@ -58,4 +58,5 @@ class TrainingError(UserError):
     kind = "training"
 
 
+BY_KIND: dict[str, type[UserError]] = {cls.kind: cls for cls in UserError.__subclasses__()}
 BY_EXIT_CODE: dict[int, type[UserError]] = {cls.exit_code: cls for cls in UserError.__subclasses__()}

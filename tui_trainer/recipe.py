@@ -100,8 +100,10 @@ def in_memory_format(model: nn.Module, config: Config) -> nn.Module:
     return model.to(memory_format=torch.channels_last) if config.recipe.channels_last else model  # type: ignore[call-overload]
 
 
-def parts_of(config: Config, index: Index, model: nn.Module, trained: Sequence[nn.Parameter]) -> dict[str, Any]:
-    """The fields of a `Job` that follow from the recipe.
+def parts_of(
+    config: Config, index: Index, model: nn.Module, trained: Sequence[nn.Parameter], rank: int = 0
+) -> dict[str, Any]:
+    """The fields of a `Job` that follow from the recipe; each `rank` mixes its samples in another way.
 
     Raises:
         ConfigError: a setting does not go with the task, the model or another setting.
@@ -113,7 +115,7 @@ def parts_of(config: Config, index: Index, model: nn.Module, trained: Sequence[n
         mixup=recipe.mixup,
         cutmix=recipe.cutmix,
         classes=len(index.classes),
-        seed=recipe.seed,
+        seed=recipe.seed + (rank << 32),
         erasing=recipe.random_erasing,
     )
     return {

@@ -32,6 +32,12 @@ class RecipeConfig:
 
     epochs: int = setting(20, "Passes over the training images.", ge=1, le=1_000_000)
     lr: float = setting(0.01, "Learning rate.", gt=0, le=1000)
+    lr_base_size: int = setting(
+        0, "Batch size that lr is meant for: lr is scaled to that of the run; 0: lr is as it is.", ge=0
+    )
+    lr_base_scale: str = setting(
+        "linear", "How lr_base_size scales: linear for sgd, sqrt for adam and the like.", choices=("linear", "sqrt")
+    )
     optimizer: str = setting(
         "sgd",
         "Update rule, by its name in torch.optim.",
@@ -76,6 +82,7 @@ class RecipeConfig:
         0.0, "Share of training images of which a part is erased.", ge=0, le=1, aliases=("random-erase",)
     )
     clip_grad_norm: float = setting(0.0, "Longest gradient; 0: any.", ge=0)
+    sync_batchnorm: bool = setting(False, "Batch normalisation over the samples of all processes; GPUs only.")
     grad_accum_steps: int = setting(1, "Batches of one step, as if they were one batch.", ge=1, le=100_000)
     amp: bool = setting(False, "Mixed precision: compute in 16 bits where that is safe.")
     amp_dtype: str | None = setting(

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import torch
 from torch import nn
 
 from tui_trainer import config as configuration
@@ -39,13 +36,17 @@ from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Commands, Job
 from tui_trainer.engine.keeping import Keeping, leave_a_good_end
 from tui_trainer.engine.loop import train
-from tui_trainer.engine.metrics import Confusion, build_measure
+from tui_trainer.engine.metrics import build_measure
+from tui_trainer.engine.ranks import Alone, LostRankError, Ranks
+from tui_trainer.engine.relay import relayed
 from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.every import parse_every
 from tui_trainer.failures import in_words, record_all
 from tui_trainer.models import catalog
+from tui_trainer.rank_parts import begin_apart, require_same, seed_all, synchronised
 from tui_trainer.recipe import in_memory_format, parts_of
-from tui_trainer.record import JsonLines, MetricsCsv, Recorder
+from tui_trainer.record import Recorder
+from tui_trainer.recorders import recorders_of
 from tui_trainer.resuming import Saved, circumstances
 from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.run_lock import RunLock
@@ -63,7 +64,8 @@ class Run:
     config: Config
     job: Job
     news: list[Event]
-    lock: RunLock
+    lock: RunLock | None  # None: another rank records and saves
+    hear: Callable[[str], None] = lambda told: None  # what other ranks tell
 
     def events(self, commands: Commands) -> Iterator[Event]:
         """Train; each event is recorded before it is handed on.
@@ -74,9 +76,7 @@ class Run:
         recorders: list[Recorder] = []
         failing: set[Recorder] = set()
         try:
-            recorders += JsonLines(self.folder.events), MetricsCsv(self.folder.metrics)
-            if self.config.run.tensorboard:
-                recorders.append(self._tensorboard())
+            recorders += recorders_of(self.folder, self.config, self.job) if self.lock else []
             for event in self._told(commands):
                 yield from record_all(event, recorders, failing)
                 yield event
@@ -86,21 +86,17 @@ class Run:
             for recorder in recorders:
                 with contextlib.suppress(OSError):
                     recorder.close()
-            self.lock.release()
-
-    def _tensorboard(self) -> Recorder:
-        def counts() -> npt.NDArray[np.int64] | None:
-            whole = self.job.validated
-            return whole.counts.numpy() if isinstance(whole, Confusion) else None
-
-        return tensorboard.TensorBoard(self.folder.tensorboard, tensorboard.hyperparameters(self.config), counts)
+            if self.lock:
+                self.lock.release()
 
     def _told(self, commands: Commands) -> Iterator[Event]:
         yield from self.news
         try:
-            yield from train(self.job, commands)
+            yield from relayed(train(self.job, commands), self.job.ranks, self.hear)
         except Exception as error:
-            failure = in_words(error, self.config)
+            failure = self.job.ranks.explain(error) or in_words(error, self.config)
+            if isinstance(failure, LostRankError):
+                raise failure from error
             leave_a_good_end(self.job)
             yield RunEnded(
                 outcome="failed",
@@ -121,6 +117,7 @@ def prepare(
     given: Collection[str] = (),
     made: Callable[[RunFolder], None] = lambda folder: None,
     cancelled: Callable[[], bool] = lambda: False,
+    ranks: Ranks | None = None,
 ) -> Run:
     """Build every part of a run; its folder is made last, when nothing can be refused any more.
 
@@ -133,13 +130,16 @@ def prepare(
     """
     if config.run.tensorboard:
         tensorboard.require()
+    ranks = ranks or Alone()
     if not config.run.resume:
-        return _prepare(config, None, None, tell, given, made, cancelled)
-    lock = RunLock(find_run(config.run.resume)).acquire()
+        return _prepare(config, None, None, tell, given, made, cancelled, ranks)
+    lock = RunLock(find_run(config.run.resume)) if ranks.rank == 0 else None
+    ranks.by_first(lambda: lock.acquire() and None if lock else None)
     try:
-        return _prepare(config, Saved(config), lock, tell, given, made, cancelled)
+        return _prepare(config, Saved(config), lock, tell, given, made, cancelled, ranks)
     except BaseException:
-        lock.release()
+        if lock:
+            lock.release()
         raise
 
 
@@ -151,25 +151,26 @@ def _prepare(
     given: Collection[str],
     made: Callable[[RunFolder], None],
     cancelled: Callable[[], bool],
+    ranks: Ranks,
 ) -> Run:
     device = device_of(config.recipe.device)
-    context = worker_context(config)
+    more: dict[str, Any] = {"context": worker_context(config), "rank": ranks.rank, "ranks": ranks.size}
     set_up_torch(config)
     choices = Choices(config)
     tell("scanning the dataset")
-    index = batches.scan(config)
+    index = ranks.in_turn(lambda: batches.scan(config))
     if saved:
         saved.require_same_data(index, allow=config.run.allow_changed_data)
-    looked = None if saved else look_before(index, config.data.max_bad, tell, cancelled)
+    looked = None if saved else ranks.by_first(lambda: look_before(index, config.data.max_bad, tell, cancelled))
     choose_task(choices, index)
     tell("building the model")
     needs_two = choose_inputs(choices, index)
     tell("measuring the images")
     spec = batches.spec_of(choices.config.data, index)
-    data = batches.build_batches(choices.config, index, spec, needs_two=needs_two, context=context)
+    data = batches.build_batches(choices.config, index, spec, needs_two=needs_two, **more)
     choose_rest(choices, data)
     choose_recipe(choices, device)
-    _seed(config.recipe.seed)
+    seed_all(config.recipe.seed)
     model = _model(choices.config, data)
     choose_threads(choices, model)
     branch = Branch(config.run.branch) if config.run.branch and not saved else None
@@ -178,11 +179,13 @@ def _prepare(
     start = (
         Started(frozen=tuple(saved.state["frozen"]))
         if saved
-        else start_from(model, choices.config, index.classes, tell, index.outputs, cancelled)
+        else ranks.in_turn(lambda: start_from(model, choices.config, index.classes, tell, index.outputs, cancelled))
     )
     if start.fingerprint:
         choices.config = choices.config.replace(pretrained_fingerprint=start.fingerprint)
-    job = _job(choices.config, data, in_memory_format(model, choices.config).to(device), start)
+    model = synchronised(model, choices.config, device, ranks)
+    job = _job(choices.config, data, in_memory_format(model, choices.config).to(device), start, ranks)
+    begin_apart(ranks, config.recipe.seed)
     news = [
         *choices.events(),
         *start.news,
@@ -194,21 +197,21 @@ def _prepare(
     if branch:
         branch.begin(job, choices.config, index)
         news += branch.news
-    folder = saved.folder if saved else run_folder.make_folder(_new_path(choices.config))
+    require_same(ranks, index.fingerprint(), job.state.step)
+    folder = saved.folder if saved else ranks.by_first(lambda: run_folder.make_folder(_new_path(choices.config)))
     made(folder)
-    lock = lock or RunLock(folder).acquire()
-    job.checkpoints = folder.checkpoints
-    sweep(folder.checkpoints)
+    hear = data.train.bad_files.hear
+    if ranks.rank:
+        data.train.bad_files.keep_in(folder.bad_files)
+        return Run(folder=folder, config=choices.config, job=job, news=[], lock=None, hear=hear)
+    lock, job.checkpoints = lock or RunLock(folder).acquire(), folder.checkpoints
     try:
-        write_whole(folder.config, configuration.to_toml(repeatable(choices.config)).encode())
-        write_split(index, folder.split)
+        _write(folder, choices.config, index, start.plan)
         data.train.bad_files.keep_in(folder.bad_files, looked.bad if looked else ())
-        if start.plan:
-            folder.weights.write_text(start.plan, "utf-8")
     except OSError as error:
         lock.release()
         raise in_words(error, config) or error from error
-    return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock)
+    return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock, hear=hear)
 
 
 def _of_the_data(index: Index, data: Data, looked: Report | None) -> tuple[str, ...]:
@@ -216,11 +219,13 @@ def _of_the_data(index: Index, data: Data, looked: Report | None) -> tuple[str, 
     return (*index.warnings, *(looked.faults() if looked else ()), *data.kept.told)
 
 
-def _seed(seed: int) -> None:
-    """Seed every generator that a model, the user's own included, may draw from."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    np.random.seed(seed)
+def _write(folder: RunFolder, config: Config, index: Index, plan: str) -> None:
+    """What a run began with."""
+    sweep(folder.checkpoints)
+    write_whole(folder.config, configuration.to_toml(repeatable(config)).encode())
+    write_split(index, folder.split)
+    if plan:
+        folder.weights.write_text(plan, "utf-8")
 
 
 def _new_path(config: Config) -> Path:
@@ -245,7 +250,7 @@ def _model(config: Config, data: Data) -> nn.Module:
     return catalog.build(config.model.model, **model_arguments(config, data.index))
 
 
-def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
+def _job(config: Config, data: Data, model: nn.Module, start: Started, ranks: Ranks) -> Job:
     index = data.index
     device = next(model.parameters()).device
     frozen = Frozen([model.get_submodule(name) for name in start.frozen], config.model.freeze_epochs)
@@ -253,7 +258,8 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started) -> Job:
     assert config.recipe.monitor is not None
     return Job(
         model=model,
-        **parts_of(config, index, model, frozen.ever_trained(list(model.parameters()))),
+        **parts_of(config, index, model, frozen.ever_trained(list(model.parameters())), ranks.rank),
+        ranks=ranks,
         train_loader=data.train,
         val_loader=data.val,
         prepare=data.prepare(device, channels_last=config.recipe.channels_last),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,9 +14,11 @@ from torch import Tensor, nn
 from torch.utils.data import DistributedSampler
 
 from tui_trainer.commands import Pause, Resume, Set, Stop
+from tui_trainer.config import build
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.together import Together
 from tui_trainer.events import Evaluated, Event, Progress, RunEnded, SettingChanged, Warned
+from tui_trainer.run import prepare
 
 from .rank_work import Inbox, network, rank_job, run
 
@@ -94,6 +98,20 @@ def not_finite_on_one_rank(ranks: Any) -> Any:
         "weights": weights(job.model),
         "warned": sum(isinstance(e, Warned) for e in events),
     }
+
+
+def real_run(ranks: Any) -> Any:
+    """Images from the disk, one of which is none, by way of the composition root."""
+    folder = Path(os.environ["RANKS_FOLDER"])
+    where = str(folder / f"run-{ranks.size}")
+    threads = {"num_workers": 2, "threads": 1, "cache": "off"}
+    values = {"epochs": 2, "batch_size": 9, "lr": 0.01, "augment": "light", "output_dir": where, **threads}
+    made = prepare(build({"data": str(folder / "data"), **values}), ranks=ranks)
+    events = list(made.events(Inbox()))
+    evaluated = [event.metrics for event in events if isinstance(event, Evaluated)]
+    warned = sorted(event.message for event in events if isinstance(event, Warned))
+    recorded = [event.kind for event in made.folder.read_events()]
+    return {"evaluated": evaluated, "warned": warned, "weights": weights(made.job.model), "recorded": recorded}
 
 
 class WithUnused(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -84,6 +85,7 @@ def run(job: Job, inbox: Inbox | None = None) -> list[Event]:
 def work(rank: int, folder: Path, size: int, scenarios: Sequence[Callable[[Any], Any]]) -> None:
     """Be rank `rank` of `size`, and leave what each scenario gave in a file."""
     torch.set_num_threads(1)
+    os.environ["RANKS_FOLDER"] = str(folder)
     results: dict[str, Any] = {}
     try:
         store = dist.FileStore(str(folder / f"store-{size}"), size)

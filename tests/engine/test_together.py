@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 
+from ..conftest import copy_digits
 from . import rank_scenarios as scenarios
 from .rank_work import alone, work
 
@@ -23,6 +24,7 @@ ALL = [
     scenarios.commands_of_any_rank,
     scenarios.long_pause,
     scenarios.warnings_of_others,
+    scenarios.real_run,
 ]
 CLOSE = 1e-6
 
@@ -43,8 +45,17 @@ def spawn(folder: Path, size: int, what: list[Callable[[Any], Any]]) -> list[dic
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return spawn(tmp_path_factory.mktemp("ranks"), 3, ALL)
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the ranks meet; with images, of which one is none."""
+    made = tmp_path_factory.mktemp("ranks")
+    copy_digits(made / "data", classes=3, each=11)
+    (made / "data" / "1" / "zz.png").write_bytes(b"nothing")
+    return made
+
+
+@pytest.fixture(scope="module")
+def three(folder: Path) -> list[dict[str, Any]]:
+    return spawn(folder, 3, ALL)
 
 
 def farthest(one: Any, two: Any) -> float:
@@ -123,3 +134,18 @@ def test_a_pause_outlasts_the_timeout_of_a_collective(three: list[dict[str, Any]
 
 def test_what_other_ranks_tell_comes_to_the_first(three: list[dict[str, Any]]) -> None:
     assert three[0]["warnings_of_others"] == ["of rank 1", "of rank 2"]
+
+
+def test_a_run_over_images_is_the_same_and_is_recorded_once(
+    three: list[dict[str, Any]], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RANKS_FOLDER", str(folder))
+    wanted = alone(scenarios.real_run)
+    assert len(wanted["warned"]) == 1
+    for found in three:
+        here = found["real_run"]
+        assert farthest(here["weights"], wanted["weights"]) < CLOSE
+        for one, other in zip(here["evaluated"], wanted["evaluated"], strict=True):
+            assert one == pytest.approx(other, abs=CLOSE)
+    assert three[0]["real_run"]["warned"] == wanted["warned"]
+    assert sorted(three[0]["real_run"]["recorded"]) == sorted(wanted["recorded"])

@@ -14,6 +14,7 @@ from tui_trainer.data.report import Report
 from tui_trainer.errors import TooManyBadError
 from tui_trainer.text import display
 
+LEFT_OUT = " is left out: "
 MIN_SEEN = 20  # images read before the share of bad ones can stop a run
 BadFile = tuple[bytes, str]  # name relative to the dataset's root, reason
 
@@ -38,12 +39,27 @@ class BadFiles:
         if self._list is not None and new:
             with suppress(OSError):  # of a full disk the recorders tell
                 add_to_list(self._list, new)
-        if new and len(self.names) > self.max_bad * max(self.total, MIN_SEEN):
+        if new:
+            self._require_few(display(new[-1][0]), new[-1][1])
+        return tuple(f"{display(name)}{LEFT_OUT}{reason}." for name, reason in new)
+
+    def hear(self, told: str) -> None:
+        """Another rank told of a file, which it lists.
+
+        Raises:
+            TooManyBadError: it is one too many.
+        """
+        name, left_out, reason = told.partition(LEFT_OUT)
+        if left_out and name.encode() not in self.names:
+            self.names.add(name.encode())
+            self._require_few(name, reason.rstrip("."))
+
+    def _require_few(self, name: str, reason: str) -> None:
+        if len(self.names) > self.max_bad * max(self.total, MIN_SEEN):
             raise TooManyBadError(
-                f"{len(self.names)} of {self.total} images cannot be read, the last {display(new[-1][0])} "
-                f"({new[-1][1]}): more than --max-bad {self.max_bad:g} allows."
+                f"{len(self.names)} of {self.total} images cannot be read, the last {name} "
+                f"({reason}): more than --max-bad {self.max_bad:g} allows."
             )
-        return tuple(f"{display(name)} is left out: {reason}." for name, reason in new)
 
     def keep_in(self, path: Path, known: Sequence[BadFile] = ()) -> None:
         """From now on list them there, and what is known already.

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from tui_trainer.engine.job import Commands
     from tui_trainer.engine.step import Scored
+    from tui_trainer.errors import UserError
     from tui_trainer.events import Event
 
 T = TypeVar("T")
@@ -89,6 +90,22 @@ class Ranks(Protocol):
 
     def heard(self) -> list[Event]:
         """What other ranks told since the last call."""
+
+    def flush(self) -> None:
+        """Nothing that was told is on its way any more."""
+
+    def by_first(self, act: Callable[[], T]) -> T:
+        """What `act` gives, or raises, on rank 0, where alone it is called."""
+
+    def in_turn(self, act: Callable[[], T]) -> T:
+        """What `act` gives, called on one rank of each machine before the others, which may find its work done."""
+
+    def explain(self, error: BaseException) -> UserError | LostRankError | None:
+        """Why this rank cannot go on, if that lies with another one."""
+
+
+class LostRankError(Exception):
+    """Another rank is gone and the launcher will start all of them again."""
 
 
 class Alone:
@@ -165,6 +182,21 @@ class Alone:
     def heard(self) -> list[Event]:
         """Nothing."""
         return []
+
+    def flush(self) -> None:
+        """Nothing was told."""
+
+    def by_first(self, act: Callable[[], T]) -> T:
+        """What it gives."""
+        return act()
+
+    def in_turn(self, act: Callable[[], T]) -> T:
+        """What it gives."""
+        return act()
+
+    def explain(self, error: BaseException) -> UserError | LostRankError | None:
+        """There is no other one."""
+        return None
 
 
 ALONE = Alone()  # for sums; a job has one of its own, which knows its step

@@ -7,6 +7,8 @@ in which somebody has more to say, commands and events follow as objects.
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -18,8 +20,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tui_trainer.commands import Command
-from tui_trainer.engine.ranks import Clock, Moment
+from tui_trainer.engine.ranks import Clock, LostRankError, Moment
 from tui_trainer.engine.shared_gradients import SharedGradients
+from tui_trainer.errors import BY_KIND, TrainingError, UserError
 from tui_trainer.events import Event
 
 if TYPE_CHECKING:
@@ -30,14 +33,24 @@ T = TypeVar("T")
 LONG_STEP = 50_000_000  # ns; commands that come during a longer step are asked for once more at its end
 SAMPLES, NEWS, CLOCK, STEP_NS, WAITED_NS = range(5)  # columns of the exchange
 NO_STEP = -1  # of CLOCK, in an exchange between steps
+WORD = "last word"  # key of the store under which a rank says why it ends
+# What collectives say when a rank is gone: gloo, NCCL, the store.
+LOST = re.compile(
+    "Connection (closed|reset|refused)|gloo|NCCL|Broken pipe|Socket|recvValue|wait timeout|Timed out", re.IGNORECASE
+)
 PATIENCE = timedelta(minutes=30)  # for a rank that writes a checkpoint while the others wait
 
 
 class Together:
-    """This rank of torch's default process group."""
+    """This rank of torch's default process group.
 
-    def __init__(self, timeout: timedelta = PATIENCE) -> None:
+    `local_rank`: its number on its machine. `restarts`: if a rank is lost, the launcher will start all again.
+    """
+
+    def __init__(self, timeout: timedelta = PATIENCE, *, local_rank: int | None = None, restarts: bool = False) -> None:
         self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self._is_first_here = (self.rank if local_rank is None else local_rank) == 0
+        self._restarts = restarts
         self._group = dist.new_group(backend="gloo", timeout=timeout)
         self._row = torch.zeros(5, dtype=torch.int64)
         self._table = [torch.zeros(5, dtype=torch.int64) for _ in range(self.size)]
@@ -173,6 +186,47 @@ class Together:
         longest = max(one - other for one, other in zip(waited, known, strict=True))
         return max(share, min(1.0, longest / (now - before)))
 
+    def by_first(self, act: Callable[[], T]) -> T:
+        """What rank 0 gets of it; what the user can act on is raised on every rank."""
+        said: tuple[Any, UserError | None] = (None, None)
+        if self.rank == 0:
+            try:
+                said = act(), None
+            except UserError as error:
+                said = None, error
+        result, refused = self.agreed(said)
+        if refused is not None:
+            raise refused
+        return result  # type: ignore[no-any-return]
+
+    def in_turn(self, act: Callable[[], T]) -> T:
+        """First where `local_rank` is 0."""
+        if not self._is_first_here:
+            dist.barrier(self._group)
+            return act()
+        try:
+            return act()
+        finally:
+            dist.barrier(self._group)
+
+    def leave_word(self, error: UserError) -> None:
+        """Why this rank ends, for those who will notice that it did."""
+        dist.distributed_c10d._get_default_store().set(WORD, json.dumps([self.rank, error.kind, str(error)]))
+
+    def explain(self, error: BaseException) -> UserError | LostRankError | None:
+        """The word of a rank that ended, or that one is gone."""
+        if isinstance(error, UserError) or not LOST.search(str(error)):
+            return None
+        store = dist.distributed_c10d._get_default_store()
+        if store.check([WORD]):
+            rank, kind, words = json.loads(store.get(WORD))
+            return BY_KIND.get(kind, TrainingError)(f"Rank {rank}: {words}")
+        if self._restarts:
+            return LostRankError(str(error))
+        return TrainingError(
+            "Another process of this run ended without a word: was it killed, or out of memory? --resume goes on."
+        )
+
     # Commands and events ----------------------------------------------------------------------------------------------
 
     def commands(self, commands: Commands) -> Commands:
@@ -203,3 +257,9 @@ class Together:
         """What other ranks told."""
         heard, self._heard = self._heard, []
         return heard
+
+    def flush(self) -> None:
+        """One more exchange; call it on every rank."""
+        self._finish()
+        self._start(0, NO_STEP)
+        self._finish()

@@ -1,0 +1,121 @@
+"""Torch's own launcher, torchrun: what it says to the processes that it starts, and how this program starts it.
+
+On one machine the processes meet through files in a folder that only their owner can read, and talk over the
+loopback interface: nothing listens to the network. (Torch's default, a store on a port of every interface, also
+hands the addresses of dead processes to those that replace them.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_trainer.background import Background, start_in
+from tui_trainer.errors import BY_EXIT_CODE, UserError
+from tui_trainer.run_folder import RunFolder
+
+MEETING = "TUI_TRAINER_MEETING"  # names the folder through which the processes of one machine meet
+END_WITHIN = 300  # seconds in which a rank saves what it has before it is killed
+LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """This process among those that torchrun started. `launch`: the same word after a restart, empty if unknown."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    attempt: int
+    attempts: int
+    launch: str
+    meeting: Path | None
+
+    @property
+    def store(self) -> Path | None:
+        """A file that is new in each attempt."""
+        return self.meeting / f"store-{self.attempt}" if self.meeting else None
+
+
+def place(environment: Mapping[str, str] = os.environ) -> Place | None:
+    """Where this process stands; None if no launcher started it."""
+    if "RANK" not in environment or "WORLD_SIZE" not in environment:
+        return None
+    launch = environment.get("TORCHELASTIC_RUN_ID", "none")
+
+    def number(name: str, default: int) -> int:
+        return int(environment.get(name, default))
+
+    return Place(
+        rank=number("RANK", 0),
+        size=number("WORLD_SIZE", 1),
+        local_rank=number("LOCAL_RANK", 0),
+        local_size=number("LOCAL_WORLD_SIZE", 1),
+        attempt=number("TORCHELASTIC_RESTART_COUNT", 0),
+        attempts=number("TORCHELASTIC_MAX_RESTARTS", 0),
+        launch="" if launch == "none" else launch,
+        meeting=Path(environment[MEETING]) if MEETING in environment else None,
+    )
+
+
+@contextlib.contextmanager
+def launched(words: Sequence[str], folder: RunFolder, *, nproc: int, max_restarts: int) -> Iterator[Background]:
+    """`nproc` processes that train into `folder` by the flags `words`; those that are left at the end are ended."""
+    meeting = Path(tempfile.mkdtemp(prefix="tui-trainer-"))  # for the owner only
+    command = [sys.executable, "-m", "tui_trainer.launched", *_options(meeting, nproc, max_restarts)]
+    started = start_in(folder, [*command, "-m", "tui_trainer", "--no-tui", *words], _environment(meeting, nproc))
+    try:
+        yield started
+    finally:
+        if started.process.poll() is None:
+            started.process.terminate()
+            started.process.wait()
+        shutil.rmtree(meeting, ignore_errors=True)
+
+
+def _options(meeting: Path, nproc: int, max_restarts: int) -> list[str]:
+    return [
+        "--nnodes=1",
+        f"--nproc-per-node={nproc}",
+        f"--max-restarts={max_restarts}",
+        "--rdzv-backend=c10d",
+        f"--rdzv-endpoint={meeting / 'meeting'}",
+        "--rdzv-conf=store_type=file",
+        f"--rdzv-id={uuid.uuid4().hex}",
+        "--local-addr=127.0.0.1",
+    ]
+
+
+def _environment(meeting: Path, nproc: int) -> dict[str, str]:
+    """Settings of the user stay; a core has one thread."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    ours = {
+        "GLOO_SOCKET_IFNAME": LOOPBACK,
+        "NCCL_SOCKET_IFNAME": LOOPBACK,
+        "OMP_NUM_THREADS": str(max(1, cores // nproc)),
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(END_WITHIN),
+    }
+    return {**ours, **os.environ, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1", MEETING: str(meeting)}
+
+
+def leave_refusal(meeting: Path | None, error: UserError) -> None:
+    """For the launcher, which learns of its processes only that they failed."""
+    if meeting is not None:
+        with contextlib.suppress(OSError):
+            (meeting / "refusal").write_text(f"{error.exit_code} {error}", "utf-8")
+
+
+def refusal(meeting: Path) -> UserError | None:
+    """What `leave_refusal` left."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        code, _, words = (meeting / "refusal").read_text("utf-8").partition(" ")
+        return BY_EXIT_CODE[int(code)](words)
+    return None
