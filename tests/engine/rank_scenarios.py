@@ -152,10 +152,10 @@ def commands_of_any_rank(ranks: Any) -> Any:
 
 
 def long_pause(ranks: Any) -> Any:
-    """A pause of twice the time that a collective waits."""
+    """A pause that is longer than a collective waits."""
     if ranks.size > 1:
-        ranks = Together(timedelta(seconds=0.6))
-    pauses = {2: [Pause()], 15: [Resume()], 18: [Stop()]} if ranks.rank == 0 else {}
+        ranks = Together(timedelta(seconds=2))
+    pauses = {2: [Pause()], 26: [Resume()], 29: [Stop()]} if ranks.rank == 0 else {}
     began = time.monotonic()
     job = rank_job(ranks, epochs=1000)
     ended = run(job, Inbox(pauses))[-1]  # type: ignore[arg-type]
