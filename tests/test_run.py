@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from tui_trainer import run
+from tui_trainer import recorders
 from tui_trainer.config import Config, read_toml
 from tui_trainer.errors import ConfigError, DataError, TrainingError, WeightsError
 from tui_trainer.events import Event, RunEnded, SettingChanged, Warned
@@ -290,7 +290,7 @@ def test_a_recorder_that_cannot_write_is_told_once_and_the_run_goes_on(
         def close(self) -> None:
             pass
 
-    monkeypatch.setattr(run, "MetricsCsv", Full)
+    monkeypatch.setattr(recorders, "MetricsCsv", Full)
     made = prepare(config_for(digits60, tmp_path / "run", epochs=3))
     events = list(made.events(Mailbox()))
     told = [event.message for event in events if isinstance(event, Warned)]
