@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.errors import DataError
 from tui_trainer.results.command_line import load, parser
+from tui_trainer.text import display
 
 if TYPE_CHECKING:
     from tui_trainer.results.predict import Prediction
@@ -71,6 +72,7 @@ def _csv_rows(columns: int) -> Callable[[Prediction], None]:
     out = csv.writer(sys.stdout, lineterminator="\n")
     sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # a name keeps its bytes
     heading = [word for k in range(1, columns + 1) for word in (f"name{k}", f"value{k}")]
+    shown = display if sys.stdout.isatty() else str  # a program gets the names, a terminal must not obey them
     started = False
 
     def write(prediction: Prediction) -> None:
@@ -78,7 +80,7 @@ def _csv_rows(columns: int) -> Callable[[Prediction], None]:
         if not started:
             out.writerow(("path", "error", *heading))
             started = True
-        cells = [cell for name, value in prediction.answers for cell in (name, f"{value:.6f}")]
-        out.writerow((prediction.path, prediction.error, *(cells or [""] * len(heading))))
+        cells = [cell for name, value in prediction.answers for cell in (shown(name), f"{value:.6f}")]
+        out.writerow((shown(prediction.path), prediction.error, *(cells or [""] * len(heading))))
 
     return write

@@ -35,6 +35,16 @@ def display(name: object, limit: int = 200) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 1]}…"
 
 
+def letter_for_letter(text: str) -> str:
+    """`text` with one visible character for each that a terminal would obey: what is being typed keeps its places."""
+    return _UNSAFE.sub(lambda match: chr(0x2400 + ord(match[0])) if match[0] < " " else "\ufffd", text)
+
+
+def in_utf8(name: str) -> str:
+    """A name for files that hold UTF-8 only: its bytes that are none become visible."""
+    return name if name.isascii() or not re.search("[\ud800-\udfff]", name) else display(name, 4 * len(name))
+
+
 def duration(seconds: float) -> str:
     """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
     if not math.isfinite(seconds):

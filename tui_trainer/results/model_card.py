@@ -8,6 +8,7 @@ from typing import Any
 from tui_trainer.results.graph import Inside
 from tui_trainer.results.trained import Trained
 from tui_trainer.results.verify import Verified
+from tui_trainer.text import in_utf8
 
 RESAMPLER = "bilinear with antialiasing on uint8, as Pillow's Image.BILINEAR"
 
@@ -49,9 +50,9 @@ def values(trained: Trained, form: str, inside: Inside, opset: int | None, verif
         },
     }
     if trained.targets.names:
-        found["output"] |= {"names": list(trained.targets.names), "unit": trained.targets.unit}
+        found["output"] |= {"names": [in_utf8(name) for name in trained.targets.names], "unit": trained.targets.unit}
     else:
-        found["output"]["classes"] = list(trained.classes)
+        found["output"]["classes"] = [in_utf8(name) for name in trained.classes]
     return found
 
 

@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from tui_trainer.commands import LIVE_SETTINGS, Set
 from tui_trainer.errors import ConfigError
 from tui_trainer.session import set_from_text
+from tui_trainer.text import display
 from tui_trainer.tui.keys import EVERYWHERE, FORM, LAYERS, SCREENS, Key
 from tui_trainer.tui.widgets.typed import TypedInput
 
@@ -162,6 +163,10 @@ class AskScreen(ModalScreen[str | None]):
         self.dismiss(None)
 
 
+def _shown(line: str) -> str:
+    return display(line.expandtabs(), len(line) + 8 * line.count("\t"))
+
+
 class TextScreen(ModalScreen[None]):
     """Text to read or to copy: the command line, the TOML file, the log."""
 
@@ -178,7 +183,7 @@ class TextScreen(ModalScreen[None]):
         """The whole text, which scrolls."""
         with VerticalScroll(classes="dialog tall"):
             yield Static(Content.assemble((self._heading, "bold"), ("   c copies, esc closes", "$foreground-muted")))
-            yield Static(Content(self._text), classes="plain")
+            yield Static(Content("\n".join(map(_shown, self._text.split("\n")))), classes="plain")
 
     def action_copy(self) -> None:
         """To the clipboard."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 
+from rich.highlighter import Highlighter
+from rich.text import Text
 from textual import events
 from textual.suggester import Suggester
 from textual.widgets import Input
 
-from tui_trainer.text import display
+from tui_trainer.text import display, letter_for_letter
 
 EDITING = {
     "backspace": "delete_left",
@@ -22,8 +24,23 @@ EDITING = {
 MOST_ENTRIES = 10_000  # of a folder that are looked at for a completion
 
 
+class _Visible(Highlighter):
+    """Shows what a terminal would obey."""
+
+    def __call__(self, text: str | Text) -> Text:
+        """The same letters, each visible."""
+        return Text(letter_for_letter(str(text)), no_wrap=True, overflow="ignore", end="")
+
+    def highlight(self, text: Text) -> None:
+        """Nothing is marked."""
+
+
 class TypedInput(Input):
     """A line in which keys act in the order in which they come, also when many come at once."""
+
+    def on_mount(self) -> None:
+        """Whatever is in it is text."""
+        self.highlighter = _Visible()
 
     async def on_key(self, event: events.Key) -> None:
         """Edit at once: a binding goes up to the app first, and what is typed after it would come before it."""
