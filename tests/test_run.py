@@ -87,6 +87,7 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
         "prefetch_factor",
         "step_size",
         "steps_per_epoch",
+        "stream",
         "cache_limit",
         "gamma",
         "amp_dtype",

@@ -12,7 +12,7 @@ from torch import nn
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
-from tui_trainer.data.index import Index, Own, Rows
+from tui_trainer.data.index import Index, Own, Rows, Stream
 from tui_trainer.engine.precision import amp_dtype
 from tui_trainer.engine.schedule import gamma_of
 from tui_trainer.errors import ConfigError
@@ -73,17 +73,21 @@ def choose_inputs(choices: Choices, index: Index) -> bool:
         ConfigError: the model cannot take such inputs, or does not exist.
     """
     if choices.config.model.model == AUTO:
-        images = not isinstance(index.inputs, Rows | Own) or (
-            isinstance(index.inputs, Own) and batches.is_square(index.inputs.shape)
-        )
+        images = _of_images(index) or (isinstance(index.inputs, Own) and batches.is_square(index.inputs.shape))
         reason, name = ("images", catalog.LENET) if images else ("rows of numbers", catalog.MLP_NAME)
         choices.choose(reason, model=name)
     loader = choices.config.loader
     if loader.shuffle and (loader.sampler != "default" or loader.batch_sampler):
         choices.choose("the sampler gives the order", shuffle=False)
-    if not isinstance(index.inputs, Rows | Own):
+    if _of_images(index):
         _choose_size(choices, index)
     return catalog.check_takes(choices.config.model.model, **model_arguments(choices.config, index))
+
+
+def _of_images(index: Index) -> bool:
+    """Whether inputs are images that are decoded here."""
+    rows = isinstance(index.inputs, Stream) and bool(index.inputs.names)
+    return not isinstance(index.inputs, Rows | Own) and not rows
 
 
 def _choose_size(choices: Choices, index: Index) -> None:

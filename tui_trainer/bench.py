@@ -54,7 +54,7 @@ class Bench:
         self._needs_two = choose_inputs(self._choices, self.index)
         self._spec = batches.spec_of(self.config.data, self.index)
         self.facts = Facts(
-            images=len(self.index.part(TRAIN)),
+            images=self.index.size(TRAIN),
             image_size=self._spec.image_size,
             channels=self._spec.channels,
             needs_two=self._needs_two,

@@ -18,7 +18,8 @@ class DataConfig:
 
     data: str = setting(
         "",
-        "Folder with one sub-folder of images a class, a table, a manifest, IDX files, or torchvision:NAME.",
+        "Folder with one sub-folder of images a class, a table, a manifest, IDX files, tar shards, the URL of a "
+        "database, or torchvision:NAME.",
         metavar="PATH",
     )
     val_data: str = setting("", "Folder of validation images, same classes; or a table, same columns.", metavar="PATH")
@@ -47,6 +48,12 @@ class DataConfig:
         (), "Arguments of the dataset, such as split=letters.", metavar="NAME=VALUE,..."
     )
     header: bool | None = setting(None, "Whether the first row of a table names its columns.")
+    query: str = setting("", "SELECT whose rows of a database are learned from; empty: its only table.", metavar="SQL")
+    order_key: str = setting("", "Column of unique values by which a database is read; empty: its key.", metavar="NAME")
+    stream: bool | None = setting(
+        None, "Read JSON lines block by block instead of loading them; auto: several, packed, remote or over 1 GB."
+    )
+    follow: bool = setting(False, "Read lines as they are added to a file of JSON lines; needs steps_per_epoch.")
     image_size: int | None = setting(
         None,
         "Images become squares of this side.",
@@ -132,6 +139,9 @@ class LoaderConfig:
         "auto", "How worker processes start; auto: forkserver.", choices=("auto", "forkserver", "spawn", "fork")
     )
     steps_per_epoch: int | None = setting(None, "Batches of a stream that make an epoch.", unit="batches", ge=1)
+    shuffle_buffer: int = setting(
+        4096, "Rows of a stream that are held and shuffled; 128 MB of them at most.", unit="rows", ge=1, le=100_000_000
+    )
     pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
     drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")
     timeout: float = setting(0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0)

@@ -6,14 +6,14 @@ import json
 
 from tui_trainer.config import Config
 from tui_trainer.data.batches import Data
-from tui_trainer.data.index import Own, Rows
+from tui_trainer.data.index import Own, Rows, Stream
 from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadata
 
 
 def describe(config: Config, data: Data) -> dict[str, str]:
     """Model, task, classes, how a sample becomes an input, and of numbers to predict names and scale."""
     index = data.index
-    rows = index.inputs if isinstance(index.inputs, Rows) else None
+    rows = index.inputs if isinstance(index.inputs, Rows | Stream) else None
     metadata: dict[str, str] = to_metadata(
         task=index.task,
         model=config.model.model,

@@ -12,7 +12,7 @@ from torch import Tensor
 from tui_trainer.auto import set_up_torch
 from tui_trainer.bench import Bench, Step
 from tui_trainer.config import Config
-from tui_trainer.data.loader import Batch, EpochLoader, StreamLoader
+from tui_trainer.data.loader import Batch, Loader
 from tui_trainer.engine.job import Job
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import (
@@ -157,7 +157,7 @@ def _rates(stream: Iterator[Batch], step: Step | None, seconds: float) -> Iterat
     yield seen / passed, waited / passed
 
 
-def endless(loader: EpochLoader | StreamLoader, part: float = 0.0) -> Generator[Batch, None, None]:
+def endless(loader: Loader, part: float = 0.0) -> Generator[Batch, None, None]:
     """Epoch after epoch.
 
     `part` in [0, 1) tells where to begin, so that no worker count reads only files that one before
@@ -178,7 +178,7 @@ def endless(loader: EpochLoader | StreamLoader, part: float = 0.0) -> Generator[
         epoch, start = epoch + 1, 0
 
 
-def _first(loader: EpochLoader | StreamLoader) -> Batch:
+def _first(loader: Loader) -> Batch:
     stream = endless(loader)
     try:
         return next(stream)

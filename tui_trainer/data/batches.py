@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from tui_trainer import user_code
+from tui_trainer import run_folder, user_code
 from tui_trainer.config import Config
 from tui_trainer.data import order as orders
 from tui_trainer.data import sources
@@ -18,12 +19,14 @@ from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.cache import DISK, MEMORY, OFF, Kept, keep_images
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Spec, collate
 from tui_trainer.data.decode import BadImageError, is_grey, read_file
-from tui_trainer.data.index import MULTILABEL, TRAIN, VAL, Index, Own, Rows
-from tui_trainer.data.loader import Batch, EpochLoader, StreamLoader, loader_options
+from tui_trainer.data.index import MULTILABEL, TRAIN, VAL, Index, Own, Rows, Stream
+from tui_trainer.data.loader import Batch, EpochLoader, Loader, StreamLoader, loader_options
 from tui_trainer.data.own_items import OneByOne, OwnCollate, OwnDataset, OwnStream, stack
 from tui_trainer.data.rows import RowDataset, as_it_is
 from tui_trainer.data.shared_index import shared
 from tui_trainer.data.statistics import input_statistics, spread, target_statistics
+from tui_trainer.data.stream_items import StreamItems, some_images
+from tui_trainer.data.stream_loader import loaders_of
 from tui_trainer.data.transforms import Normalize, Standardize
 from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError, DataError
@@ -42,8 +45,8 @@ class Data:
 
     index: Index
     spec: Spec
-    train: EpochLoader | StreamLoader
-    val: EpochLoader | StreamLoader
+    train: Loader
+    val: Loader
     mean: tuple[float, ...]
     std: tuple[float, ...]
     normalize: str  # where mean and std come from: measured, imagenet or none
@@ -80,7 +83,8 @@ def scan(config: Config) -> Index:
     Raises:
         DataError: nothing to train on.
     """
-    return sources.open_source(config.data, config.recipe.seed, trusted=config.run.trust_code)
+    folder = run_folder.find_run(config.run.resume).path if config.run.resume else None
+    return sources.open_source(config.data, config.recipe.seed, trusted=config.run.trust_code, folder=folder)
 
 
 def look_at_channels(index: Index) -> int:
@@ -89,18 +93,26 @@ def look_at_channels(index: Index) -> int:
     Raises:
         DataError: none of them can be read.
     """
-    members = index.part(TRAIN)
     seen = 0
-    for i in spread(members, LOOKED_AT):
+    for data in _some_images(index):
         try:
-            if not is_grey(encoded(index, int(i))):
+            if not is_grey(data()):
                 return 3
             seen += 1
-        except BadImageError:
+        except (BadImageError, ValueError):
             continue
     if not seen:
         raise DataError(f"None of the images looked at in {display(index.root)} can be read: are they images?")
     return 1
+
+
+def _some_images(index: Index) -> Iterator[Callable[[], bytes]]:
+    """What reads an image, for a few of the training part."""
+    if isinstance(index.inputs, Stream):
+        yield from some_images(index.inputs, LOOKED_AT)
+        return
+    for i in spread(index.part(TRAIN), LOOKED_AT):
+        yield functools.partial(encoded, index, int(i))
 
 
 def encoded(index: Index, sample: int) -> bytes:
@@ -116,6 +128,8 @@ def encoded(index: Index, sample: int) -> bytes:
 def spec_of(data: DataConfig, index: Index) -> Spec:
     """How a sample becomes an input, when image size and channels are settled."""
     if isinstance(index.inputs, Rows):
+        return Spec(image_size=0, channels=len(index.inputs.names), resize=data.resize)
+    if isinstance(index.inputs, Stream) and index.inputs.names:
         return Spec(image_size=0, channels=len(index.inputs.names), resize=data.resize)
     if isinstance(index.inputs, Own):
         shape = index.inputs.shape
@@ -185,15 +199,14 @@ def _loaders(
     *,
     needs_two: bool,
     context: BaseContext | None,
-) -> tuple[EpochLoader | StreamLoader, EpochLoader | StreamLoader]:
+    of: tuple[int, int],
+) -> tuple[Loader, Loader]:
     loader, seed, least = config.loader, config.recipe.seed, 2 if needs_two else 1
-    if loader.collate_fn:
-        function = user_code.load(loader.collate_fn, trusted=config.run.trust_code)
-        joined = OwnCollate(function, loader.collate_fn)
-        if not isinstance(train_set, OwnStream):
-            train_set, val_set = OneByOne(train_set), OneByOne(val_set)
-    start = user_code.load(loader.worker_init_fn, trusted=config.run.trust_code) if loader.worker_init_fn else None
-    options = {**loader_options(loader, context, start), "collate_fn": joined}
+    options = _options(config, context, joined)
+    if isinstance(train_set, StreamItems) and isinstance(val_set, StreamItems):
+        return loaders_of(config, index, (train_set, val_set), options, least=least, of=of)
+    if loader.collate_fn and not isinstance(train_set, OwnStream):
+        train_set, val_set = OneByOne(train_set), OneByOne(val_set)
     whole = {**options, "drop_last": False}
     bad_files = BadFiles(config.data.max_bad, max(1, len(index)))
     if isinstance(train_set, OwnStream) and isinstance(val_set, OwnStream):
@@ -211,6 +224,15 @@ def _loaders(
         EpochLoader(train_set, train_order, options, bad_files, least=least, **share),
         EpochLoader(val_set, val_order, whole, bad_files, **share),
     )
+
+
+def _options(config: Config, context: BaseContext | None, joined: Collate) -> dict[str, Any]:
+    """The options of DataLoader, the user's own functions among them."""
+    loader, trusted = config.loader, config.run.trust_code
+    start = user_code.load(loader.worker_init_fn, trusted=trusted) if loader.worker_init_fn else None
+    if loader.collate_fn:
+        joined = OwnCollate(user_code.load(loader.collate_fn, trusted=trusted), loader.collate_fn)
+    return {**loader_options(loader, context, start), "collate_fn": joined}
 
 
 def _steps(config: Config) -> int:
@@ -254,6 +276,9 @@ def _datasets(config: Config, index: Index, spec: Spec) -> tuple[Dataset[Any], D
     data, seed = config.data, config.recipe.seed
     if isinstance(index.inputs, Rows):
         return RowDataset(index), RowDataset(index), as_it_is
+    if isinstance(index.inputs, Stream):
+        training = StreamItems(index, spec, data.augment, seed, training=True, least=data.crop_scale)
+        return training, StreamItems(index, spec), as_it_is
     if isinstance(index.inputs, Own):
         if index.inputs.streams:
             train_set, val_set = (OwnStream(one, index.task, seed) for one in index.inputs.datasets)

@@ -18,7 +18,7 @@ import numpy as np
 
 from tui_trainer.data import table_report
 from tui_trainer.data.copies import copies_among
-from tui_trainer.data.index import Index, Rows
+from tui_trainer.data.index import Index, Rows, Stream
 from tui_trainer.data.report import Copies, Report, sizes_of
 from tui_trainer.data.table_report import TableReport
 from tui_trainer.data.target_bars import bars_of, targets_in_words
@@ -92,6 +92,9 @@ def examine(
     """Reports at least `pace` seconds apart, the last one whole; closing the generator stops the work."""
     if isinstance(index.inputs, Rows):
         yield table_report.report_of(index)
+        return
+    if isinstance(index.inputs, Stream):
+        yield table_report.report_of_stream(index)
         return
     if index.inputs is not None:
         yield _of_pictures(_Seen(index, limits or Limits()), index)

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +24,16 @@ from tui_trainer.errors import DataError
 from tui_trainer.text import display
 from tui_trainer.whole_file import replacing
 
+if TYPE_CHECKING:
+    from tui_trainer.data.plan import Plan
+    from tui_trainer.data.raw import RowSource
+    from tui_trainer.data.stream_columns import Chosen
+
 TRAIN, VAL, TEST = 0, 1, 2
 PARTS = ("train", "val", "test")
 CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression", "multilabel")
 _MAPPED = ("blob", "offsets", "targets", "parts", "file")
+PLANS = ("plan.npz", "val_plan.npz")  # in the folder of a run over a stream
 _TOGETHER = 1 << 14  # names that are hashed at a time: their letters stay in the cache of the processor
 
 Blob = bytes | mmap.mmap  # of a file that worker processes share
@@ -68,6 +74,46 @@ class Own:
     streams: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """Inputs that are read block by block in the order of their source: rows of numbers, or images (no `names`).
+
+    `sources`, `plans`: of training, and of validation if it has its own; else `val_fraction` of the first is held out.
+    """
+
+    sources: tuple[RowSource, ...]
+    plans: tuple[Plan, ...]
+    chosen: Chosen
+    base: str  # folder that paths of images are relative to
+    val_fraction: float
+    seed: int  # of the hash that holds rows out
+    counts: tuple[tuple[int, ...], ...]  # of each part and class
+    names: tuple[str, ...] = ()  # of F inputs
+    encoding: tuple[Mapping[str, Any], ...] = ()
+    facts: tuple[ColumnFacts, ...] = ()
+    looked_at: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)  # training rows spread over the source
+    target_moments: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    follow: bool = False  # the source grows, and is read as it does
+
+    @property
+    def source(self) -> RowSource:
+        """That of the training part."""
+        return self.sources[0]
+
+    def origin(self, part: int) -> tuple[RowSource, Plan, int]:
+        """Where a part comes from, and which of the plan's parts it is."""
+        if len(self.sources) == 1:
+            return self.sources[0], self.plans[0], part
+        return self.sources[part], self.plans[part], TRAIN
+
+    def size(self, part: int) -> int:
+        """Rows of a part."""
+        if part == TEST:
+            return 0
+        _, plan, column = self.origin(part)
+        return plan.size(column)
+
+
 class Pictures(Protocol):
     """Images that are no files; `size`: width and height, if all have the same."""
 
@@ -95,7 +141,7 @@ class Index:
     task_reason: str = "class folders"
     unit: str = "images"  # what a sample is called
     target_names: tuple[str, ...] = ()  # of the K numbers to predict
-    inputs: Rows | Pictures | Own | None = None
+    inputs: Rows | Pictures | Own | Stream | None = None
     chosen: tuple[tuple[str, Any, str], ...] = ()  # settings that the data decides: name, value, why
     content: bytes = b""  # hash of the inputs, where they are not files
     file: IndexFile | None = field(default=None, compare=False, repr=False)  # that the arrays are mapped from
@@ -118,7 +164,7 @@ class Index:
     @property
     def pictures(self) -> Pictures | None:
         """Images that are no files, if these samples are such."""
-        return None if self.inputs is None or isinstance(self.inputs, Rows | Own) else self.inputs
+        return None if self.inputs is None or isinstance(self.inputs, Rows | Own | Stream) else self.inputs
 
     @property
     def outputs(self) -> int:
@@ -146,8 +192,14 @@ class Index:
         """The samples of a part."""
         return np.flatnonzero(self.parts == part)
 
+    def size(self, part: int) -> int:
+        """How many samples a part has."""
+        return self.inputs.size(part) if isinstance(self.inputs, Stream) else int((self.parts == part).sum())
+
     def counts(self, part: int) -> list[int]:
         """Samples of each class in a part; none where numbers are predicted."""
+        if isinstance(self.inputs, Stream):
+            return list(self.inputs.counts[part]) if self.classes else []
         if self.task != CLASSIFICATION:
             return self.targets[self.parts == part].sum(0).astype(int).tolist() if self.classes else []
         return np.bincount(self.targets[self.parts == part], minlength=len(self.classes)).tolist()  # type: ignore[no-any-return]
@@ -220,7 +272,14 @@ def ranks(blob: Blob, offsets: npt.NDArray[np.int64], seed: int) -> npt.NDArray[
 
 
 def write_split(index: Index, path: Path) -> None:
-    """`split.csv`: path, target and part of every sample. Names that are not UTF-8 keep their bytes."""
+    """`split.csv`: path, target and part of every sample. Names that are not UTF-8 keep their bytes.
+
+    Of a stream its plan, beside it: a run that is resumed goes on with the same rows, whatever was added since.
+    """
+    if isinstance(index.inputs, Stream):
+        for number, plan in enumerate(index.inputs.plans):
+            with replacing(path.with_name(PLANS[number])) as whole:
+                whole.write(plan.to_bytes())
     with replacing(path) as whole:
         file = io.TextIOWrapper(whole, encoding="utf-8", errors="surrogateescape", newline="")
         rows = csv.writer(file)

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor
@@ -50,6 +50,17 @@ class Batch:
     targets: Tensor
     number: int
     warnings: tuple[str, ...]
+
+
+class Loader(Protocol):
+    """Batches of one part of the data; those of an epoch are a function of its number."""
+
+    samples: int
+    batches: int
+    batch_size: int
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of epoch `number` after the first `start`."""
 
 
 class EpochLoader:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tui_trainer import user_code
-from tui_trainer.data import folders, idx, manifest, scan_cache, tables
+from tui_trainer.data import folders, idx, manifest, scan_cache, sql, stream_files, streams, tables
 from tui_trainer.data.index import CLASSIFICATION, Index
 from tui_trainer.data.table_file import ARRAYS, TEXT_TABLES, read_table
 from tui_trainer.data_config import DataConfig
@@ -18,8 +18,10 @@ from tui_trainer.text import display, user_path
 TORCHVISION = "torchvision:"
 
 
-def open_source(data: DataConfig, seed: int, *, trusted: bool = False) -> Index:
+def open_source(data: DataConfig, seed: int, *, trusted: bool = False, folder: Path | None = None) -> Index:
     """The samples that the settings name, split into parts; `trusted`: the user's own code may run.
+
+    `folder`: of a run that goes on, which holds the plan of its stream.
 
     Raises:
         DataError: there is nothing to train on, or it cannot be read.
@@ -33,6 +35,11 @@ def open_source(data: DataConfig, seed: int, *, trusted: bool = False) -> Index:
         from tui_trainer.data import own  # imports torch
 
         return own.scan(data, seed, trusted=trusted)
+    if is_stream(data):
+        return streams.scan(data, seed, folder)
+    for name in ("query", "order_key", "stream", "follow"):
+        if getattr(data, name):
+            raise ConfigError(f"{name} is for streams, and {display(data.data, 80)} is none: leave it out.")
     path = user_path(data.data)
     if is_table(path):
         return _open_table(path, data, seed)
@@ -65,11 +72,16 @@ def is_table(path: Path) -> bool:
     return path.suffix.lower() in (*TEXT_TABLES, *ARRAYS) and not path.is_dir()
 
 
+def is_stream(data: DataConfig) -> bool:
+    """Whether the settings name a database, tar shards, or JSON lines that are not loaded whole."""
+    return streams.is_stream(data.data, True if data.follow else data.stream)
+
+
 def is_own(source: str) -> bool:
     """Whether `source` names a dataset in Python: `path/to/file.py:Name` or `package.module:name`."""
     place, colon, name = source.rpartition(":")
     dotted = place.endswith(".py") or all(part.isidentifier() for part in place.split("."))
-    known = source.startswith(TORCHVISION) or user_path(source).exists()
+    known = source.startswith(TORCHVISION) or user_path(source).exists() or streams.is_stream(source)
     return bool(colon and place and dotted and not known and all(part.isidentifier() for part in name.split(".")))
 
 
@@ -77,7 +89,9 @@ def absolute(source: str) -> str:
     """The same from any folder."""
     if is_own(source):
         return user_code.absolute(source)
-    return source if not source or source.startswith(TORCHVISION) else str(user_path(source))
+    if sql.is_database(source):
+        return sql.absolute(source)
+    return source if not source or source.startswith(TORCHVISION) else stream_files.absolute(source)
 
 
 def require(data: DataConfig) -> None:
@@ -88,7 +102,10 @@ def require(data: DataConfig) -> None:
     """
     for given in (data.data, data.val_data, data.targets):
         path = user_path(given)
-        if not given or given.startswith(TORCHVISION) or is_own(given):
+        if not given or given.startswith(TORCHVISION) or is_own(given) or sql.is_database(given):
+            continue
+        if streams.is_stream(given, data.stream):
+            stream_files.require(given)
             continue
         if not is_table(path) and not idx.IMAGES.search(path.name):
             folders.require_folder(path)

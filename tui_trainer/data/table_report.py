@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.data.index import CLASSIFICATION, PARTS, REGRESSION, TRAIN, VAL, ColumnFacts, Index, Rows
-from tui_trainer.data.target_bars import bars_of, targets_in_words
+from tui_trainer.data.index import CLASSIFICATION, PARTS, REGRESSION, TRAIN, VAL, ColumnFacts, Index, Rows, Stream
+from tui_trainer.data.stream_columns import as_number
+from tui_trainer.data.target_bars import Bars, bars_of, ranges_of, targets_in_words
 from tui_trainer.text import display
 
 NAMED = 12  # columns that are described
@@ -19,7 +20,7 @@ FEW = 10  # training rows with which a class is hardly learned
 class TableReport:
     """What is known of a table. `classes`: labels of the bars; `counts`: rows of each part and bar."""
 
-    root: Path
+    root: Path | str
     task: str
     classes: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
@@ -30,6 +31,8 @@ class TableReport:
     notes: tuple[str, ...] = ()
     bad: tuple[tuple[bytes, str], ...] = ()
     stage: str = ""
+    unit: str = "rows"
+    read: str = ""  # how a stream is read
 
     @property
     def in_train(self) -> tuple[int, ...]:
@@ -43,14 +46,15 @@ class TableReport:
 
     def coverage(self) -> str:
         """How much was looked at: all of it."""
-        return "all rows"
+        return f"all {self.unit}"
 
     def facts(self) -> list[tuple[str, str]]:
         """Label and text of what there is."""
         parts = ", ".join(f"{n:,} {part}" for n, part in zip(self.in_part, PARTS, strict=True) if n)
         found = [
-            ("rows", f"{sum(self.in_part):,}: {parts}"),
-            ("columns", f"{len(self.columns):,}, {self.inputs:,} inputs"),
+            (self.unit, f"{sum(self.in_part):,}: {parts}"),
+            *([("read", self.read)] if self.read else []),
+            ("columns", f"{len(self.columns):,}, {self.inputs:,} inputs" if self.inputs else f"{len(self.columns):,}"),
             ("predicts", f"{self.target} ({self.task})"),
         ]
         found += [(one.role, _column_in_words(one)) for one in self.columns[:NAMED]]
@@ -69,7 +73,7 @@ class TableReport:
             few = [name for name, train, _ in named if train < FEW]
             unseen = [name for name, _, val in named if not val]
             if few:
-                found.append(f"Fewer than {FEW} training rows: {_listed(few)}.")
+                found.append(f"Fewer than {FEW} training {self.unit}: {_listed(few)}.")
             if unseen:
                 found.append(f"Nothing to validate {_listed(unseen)} on.")
         return found
@@ -79,7 +83,8 @@ class TableReport:
         return {
             "root": os.fsdecode(self.root),
             "task": self.task,
-            "rows": sum(self.in_part),
+            self.unit: sum(self.in_part),
+            **({"read": self.read, "bad": [[os.fsdecode(name), why] for name, why in self.bad]} if self.read else {}),
             "parts": dict(zip(PARTS, self.in_part, strict=True)),
             "columns": [dict(vars(one)) for one in self.columns],
             "targets": [
@@ -109,6 +114,41 @@ def report_of(index: Index) -> TableReport:
     )
 
 
+def report_of_stream(index: Index) -> TableReport:
+    """The report of a stream: all rows are counted, columns are described by rows spread over it."""
+    stream = index.inputs
+    assert isinstance(stream, Stream)
+    labels, counts = index.classes, tuple(tuple(index.counts(part)) for part in range(len(PARTS)))
+    words = f"one of {len(labels):,} classes"
+    if index.task == REGRESSION:
+        labels, counts = _looked_at(stream)
+        (mean, *_), (std, *_) = stream.target_moments
+        words = f"mean {mean:.4g}, standard deviation {std:.4g}"
+    blocks = sum(map(len, stream.plans))
+    spread = f"; what columns hold is said of {len(stream.looked_at):,} training {index.unit} spread over it"
+    return TableReport(
+        root=str(stream.source),
+        task=index.task,
+        classes=labels,
+        counts=counts,
+        in_part=tuple(index.size(part) for part in range(len(PARTS))),
+        columns=stream.facts,
+        inputs=len(stream.names),
+        target=f"{', '.join(display(name, 40) for name in stream.chosen.targets[:3])}: {words}",
+        notes=index.warnings,
+        bad=tuple(one for plan in stream.plans for one in plan.bad),
+        unit=index.unit,
+        read=f"in {blocks:,} blocks, a few at a time{spread}",
+    )
+
+
+def _looked_at(stream: Stream) -> Bars:
+    """Ranges of the first target, over the rows looked at: all are of the training part."""
+    values = [as_number(row[stream.chosen.targets[0]]) for row in stream.looked_at]
+    labels, counts = ranges_of([value for value in values if value is not None])
+    return labels, (counts, *((0,) * len(labels) for _ in PARTS[1:]))
+
+
 def _target(rows: Rows, words: str) -> str:
     names = [display(one.name, 40) for one in rows.facts if one.role == "target"]
     return f"{', '.join(names[:3])}: {words}"
@@ -117,7 +157,7 @@ def _target(rows: Rows, words: str) -> str:
 def _column_in_words(one: ColumnFacts) -> str:
     missing = f", {one.missing:,} missing" if one.missing else ""
     values = f"{one.different:,} different"
-    if one.kind != "text":
+    if one.kind not in ("text", "image"):
         values = f"{one.low:.6g} to {one.high:.6g}, {values}"
     return f"{display(one.name, 40)}: {one.kind}, {values}{missing}"
 

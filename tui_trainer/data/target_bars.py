@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,6 +22,12 @@ def bars_of(index: Index) -> Bars:
     labels = tuple(f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges))
     counts = [np.histogram(values[index.parts == part], edges)[0].tolist() for part in range(len(PARTS))]
     return labels, tuple(tuple(int(count) for count in row) for row in counts)
+
+
+def ranges_of(values: Sequence[float]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Labels of ranges of numbers, and how many are in each."""
+    counts, edges = np.histogram(np.array(values, np.float64), RANGES)
+    return tuple(f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)), tuple(counts.tolist())
 
 
 def targets_in_words(index: Index) -> str:

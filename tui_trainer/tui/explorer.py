@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from tui_trainer.data.index import Index
+    from tui_trainer.data.pipeline import Spec
     from tui_trainer.data.report import Report
     from tui_trainer.data.table_report import TableReport
 
@@ -134,11 +135,11 @@ class Draw:
 
         from tui_trainer.data import batches
         from tui_trainer.data.datasets import ImageDataset, Spec
-        from tui_trainer.data.index import Own, Rows
+        from tui_trainer.data.index import Own, Rows, Stream
         from tui_trainer.models import catalog
 
         index, view = self._index, self._view
-        if isinstance(index.inputs, Rows):
+        if isinstance(index.inputs, Rows) or (isinstance(index.inputs, Stream) and index.inputs.names):
             self.caption = f"The model sees rows of {len(index.inputs.names)} numbers, standardised."
             return
         if isinstance(index.inputs, Own):
@@ -152,6 +153,9 @@ class Draw:
         augment = "" if view.augment == "none" else note or f", augment {preset}"
         self.caption = f"{display(model, 24)} sees {side}x{side} {colour}, {view.resize}{augment}"
         spec = Spec(image_size=side, channels=channels, resize=view.resize)
+        if isinstance(index.inputs, Stream):
+            self._draw_stream(index, spec, preset, stopped)
+            return
         dataset = ImageDataset(index, spec, preset, view.seed)
         for sample in _choose(index, view.seed, self._number, self._most * TRIES):
             if stopped.is_set() or len(self.tiles) == self._most:
@@ -159,6 +163,17 @@ class Draw:
             image = dataset[self._number, sample].image
             if image is not None:
                 self.tiles.append(Tile(np.ascontiguousarray(image.numpy()), index.target_in_words(sample)))
+        if not self.tiles:
+            self.error = "None of the images drawn can be read."
+
+    def _draw_stream(self, index: Index, spec: Spec, preset: str, stopped: threading.Event) -> None:
+        """Images of a few blocks, spread over the stream, others for each draw."""
+        from tui_trainer.data.stream_items import drawn
+
+        for pixels, label in drawn(index, spec, preset, self._view.seed, self._number):
+            if stopped.is_set() or len(self.tiles) == self._most:
+                return
+            self.tiles.append(Tile(pixels, label))
         if not self.tiles:
             self.error = "None of the images drawn can be read."
 

@@ -1,0 +1,286 @@
+"""Streams to learn from: a database, sharded tar, JSON lines. No torch here.
+
+One pass over keys and targets plans the blocks and counts the targets; then rows spread over the stream say how columns
+become inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tui_trainer.data.index import CLASSIFICATION, PARTS, PLANS, TRAIN, VAL, Index, Stream
+from tui_trainer.data.json_lines import ENDINGS as LINES
+from tui_trainer.data.json_lines import JsonLines
+from tui_trainer.data.plan import Plan, Planner, parts_of
+from tui_trainer.data.raw import Raw, RowSource, Walked
+from tui_trainer.data.row_encoding import encoding_of, facts_of
+from tui_trainer.data.sql import Database, is_database
+from tui_trainer.data.stream_columns import Chosen, Tally, choose, missing
+from tui_trainer.data.stream_files import SEVERAL, UnreadableError, ends_with, is_remote
+from tui_trainer.data.tar_shards import ENDINGS as TARS
+from tui_trainer.data.tar_shards import TarShards
+from tui_trainer.data_config import DataConfig
+from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.text import display, user_path
+
+FIRST = 200  # rows that decide which column is what
+SPREAD = 4096  # rows that decide how columns become inputs
+AT_A_TIME = 1024  # rows that are counted together
+LARGE = 1 << 30  # bytes of JSON lines that are not loaded whole
+
+
+def is_stream(source: str, asked: bool | None = None) -> bool:
+    """Whether `source` is one; JSON lines are a table that is loaded whole unless asked for, several or very large."""
+    if is_database(source) or ends_with(source, TARS):
+        return True
+    if not ends_with(source, LINES):
+        return False
+    if asked is not None:
+        return asked
+    path = user_path(source)
+    several = is_remote(source) or ends_with(source, (".gz",)) or bool(SEVERAL.search(source)) or "*" in source
+    return several or (path.is_file() and path.stat().st_size > LARGE)
+
+
+def open_rows(source: str, data: DataConfig) -> RowSource:
+    """The rows of a source.
+
+    Raises:
+        ConfigError: its library is missing, or a setting.
+        DataError: it is not there.
+    """
+    if is_database(source):
+        return Database(source, data.query, data.order_key)
+    if data.query or data.order_key:
+        raise ConfigError("query and order_key are for databases: leave them out.")
+    return TarShards(source) if ends_with(source, TARS) else JsonLines(source)
+
+
+def scan(data: DataConfig, seed: int, folder: Path | None = None) -> Index:
+    """The parts of a stream; `folder` is that of a run which goes on with the plan it began with.
+
+    Raises:
+        ConfigError: settings do not go together.
+        DataError: there is nothing to learn from.
+    """
+    if data.part_column or data.label_separator:
+        raise ConfigError("A stream is split by a hash of its keys and has one target a row: leave out part_column, "
+                          "label_separator.")  # fmt: skip
+    if data.follow and not (data.val_data and ends_with(data.data, LINES[:2])):
+        raise ConfigError("follow reads a growing file of JSON lines: give that, and --val-data to validate on.")
+    sources = [open_rows(source, data) for source in (data.data, data.val_data) if source]
+    key = sources[0].key if isinstance(sources[0], Database) else ""
+    chosen = choose(_first_rows(sources[0]), data, data.data, key)
+    tally = Tally(len(chosen.targets), data.max_bad)
+    fraction = 0.0 if len(sources) > 1 else data.val_fraction
+    plans = [
+        _planned(source, chosen, tally, seed, fraction, number, _saved(folder, number))
+        for number, source in enumerate(sources)
+    ]
+    index = _index(data, seed, tuple(sources), tuple(plans), chosen, tally, fraction)
+    for source in sources:
+        source.close()
+    return index
+
+
+def _saved(folder: Path | None, number: int) -> Plan | None:
+    path = folder / PLANS[number] if folder is not None else None
+    return Plan.from_bytes(path.read_bytes()) if path is not None and path.is_file() else None
+
+
+def _first_rows(source: RowSource) -> list[Mapping[str, Any]]:
+    """Enough to tell which column is what.
+
+    Raises:
+        DataError: there are none.
+    """
+    rows: list[Mapping[str, Any]] = []
+    reason = ""
+    walk = source.walk()
+    for one in walk:
+        if one.values is not None:
+            rows.append(one.values)
+        reason = reason or f"{display(one.name, 80)}: {one.reason}" * bool(one.reason)
+        if len(rows) == FIRST:
+            break
+    walk.close()  # type: ignore[attr-defined]
+    if not rows:
+        why = f" ({reason})" if reason else ""
+        raise DataError(f"{source} has no {source.unit} that can be read{why}.")
+    return rows
+
+
+def _planned(
+    source: RowSource, chosen: Chosen, tally: Tally, seed: int, fraction: float, number: int, saved: Plan | None
+) -> Plan:
+    """The plan of a source, whose targets are counted on the way; of one that is known, the rows it knows."""
+    planner = Planner()
+    wanted = (*chosen.targets, *((chosen.image,) if chosen.image and source.unit != "rows" else ()))
+    known = _within(source, chosen, saved) if saved is not None else source.walk(chosen.targets)
+    for some in _chunks(known):
+        parts = parts_of([one.name for one in some], seed, fraction).tolist()
+        for one, part in zip(some, parts, strict=True):
+            if one.place is not None:
+                planner.add(one.place, part)
+            reason = one.reason or missing(one.values or {}, wanted)
+            if not reason and one.values is not None:
+                values = [one.values[name] for name in chosen.targets]
+                reason = tally.add(values, VAL if number else part, one.name)
+            if reason:
+                planner.bad(one.name, reason)
+    return saved if saved is not None else planner.plan()
+
+
+def _within(source: RowSource, chosen: Chosen, plan: Plan) -> Iterator[Walked]:
+    """The rows of a plan that was made before."""
+    del chosen
+    for block in range(len(plan)):
+        try:
+            rows = source.read(plan, block)
+        except UnreadableError as error:
+            yield Walked(None, b"block %d" % block, None, str(error))
+            continue
+        for raw in rows:
+            yield _understood(source, raw)
+
+
+def _understood(source: RowSource, raw: Raw) -> Walked:
+    try:
+        return Walked(None, raw.name, source.values(raw.data), "")
+    except ValueError as error:
+        return Walked(None, raw.name, None, str(error))
+
+
+def _chunks(rows: Iterator[Walked]) -> Iterator[list[Walked]]:
+    some: list[Walked] = []
+    for one in rows:
+        some.append(one)
+        if len(some) == AT_A_TIME:
+            yield some
+            some = []
+    yield some
+
+
+def _index(
+    data: DataConfig, seed: int, sources: tuple[RowSource, ...], plans: tuple[Plan, ...], chosen: Chosen, tally: Tally,
+    fraction: float,
+) -> Index:  # fmt: skip
+    name = chosen.targets[0]
+    task, why = tally.task(data, name)
+    classes = tally.classes(name, data.data) if task == CLASSIFICATION else ()
+    counts = tuple(tuple(tally.different[part][one] for one in classes) for part in range(len(PARTS)))
+    stream = Stream(
+        sources=sources, plans=plans, chosen=chosen, base=data.data_root or str(sources[0].base), val_fraction=fraction,
+        seed=seed, counts=counts, target_moments=tally.moments(), follow=data.follow,
+    )  # fmt: skip
+    for part in (TRAIN, VAL):
+        if not stream.size(part):
+            raise DataError(f"{display(data.data)} has too few {sources[0].unit}: none for {PARTS[part]}.")
+    rows = tuple(islice(spread_rows(stream, FIRST if chosen.image else SPREAD), SPREAD))
+    encoding, names = ((), ()) if chosen.image else encoding_of(rows, chosen.features, data, data.data)
+    columns = tuple(dict.fromkeys(one for row in rows for one in row))
+    roles = dict.fromkeys(chosen.features, "input") | dict.fromkeys(chosen.targets, "target")
+    facts = facts_of(rows, columns, {**roles, chosen.image: "image"})
+    looked_at = tuple({name: row.get(name) for name in (*chosen.features, *chosen.targets)} for row in rows)
+    stream = replace(stream, names=names, encoding=encoding, facts=facts, looked_at=looked_at)
+    given: tuple[tuple[str, Any, str], ...] = () if data.target else (("target", chosen.targets, chosen.why),)
+    if data.stream is None and isinstance(sources[0], JsonLines):
+        given += (("stream", True, "several files, packed, remote or large"),)
+    return Index(
+        root=Path(data.data) if is_remote(data.data) else user_path(data.data),
+        blob=b"",
+        offsets=np.zeros(1, np.int64),
+        targets=np.zeros((0,) if classes else (0, len(chosen.targets)), np.int32 if classes else np.float32),
+        parts=np.zeros(0, np.uint8),
+        classes=classes,
+        task=task,
+        task_reason=why,
+        unit=sources[0].unit,
+        target_names=() if classes else chosen.targets,
+        inputs=stream,
+        chosen=given,
+        content=_content(plans, data, seed, fraction),
+        warnings=tuple(_warnings(plans, tally)),
+    )
+
+
+def _content(plans: Sequence[Plan], data: DataConfig, seed: int, fraction: float) -> bytes:
+    """What must be the same to go on: the blocks, and which rows are held out."""
+    digest = hashlib.sha256(json.dumps([data.query, data.order_key, seed, fraction]).encode())
+    for plan in plans:
+        for array in (plan.file, plan.start, plan.end, plan.first, plan.rows):
+            digest.update(array.tobytes())
+        digest.update(repr(plan.keys).encode())
+    return digest.digest()
+
+
+def _warnings(plans: Sequence[Plan], tally: Tally) -> Iterator[str]:
+    bad = sum(plan.bad_count for plan in plans)
+    if bad:
+        name, reason = next(one for plan in plans for one in plan.bad)
+        yield f"{bad:,} rows cannot be used, the first {display(name, 80)}: {reason}."
+    if tally.texts and not tally.of_texts:
+        yield f"{tally.texts:,} rows have a target that is no number, the first {display(tally.odd[0], 80)}."
+
+
+def spread_rows(stream: Stream, most: int) -> Iterator[Mapping[str, Any]]:
+    """What about `most` training rows say, of blocks that are spread evenly.
+
+    Raises:
+        DataError: none can be read.
+    """
+    source, found = stream.source, 0
+    for one in (_understood(source, raw) for raw in spread_raws(stream, most)):
+        if one.values is not None:
+            found += 1
+            yield one.values
+    if not found:
+        raise DataError(f"{source}: none of the {source.unit} looked at can be understood.")
+
+
+def spread_raws(stream: Stream, most: int, turn: int = 0) -> Iterator[Raw]:
+    """About `most` training rows, of blocks that are spread evenly; of others for another `turn`.
+
+    Raises:
+        DataError: none can be read.
+    """
+    source, plan, column = stream.origin(TRAIN)
+    blocks = np.flatnonzero(plan.rows[:, column])
+    each = max(1.0, float(plan.rows[blocks, column].mean()))
+    if len(blocks) * each > most:
+        places = np.linspace(0, len(blocks) - 1, max(1, int(most / each))).astype(np.int64)
+        blocks = blocks[(places + turn) % len(blocks)]
+    found, reason = 0, ""
+    for block in blocks.tolist():
+        try:
+            raws = rows_of(stream, TRAIN, block)
+        except UnreadableError as error:
+            reason = f" ({error})"
+            continue
+        found += len(raws)
+        yield from raws
+    source.close()
+    if not found:
+        raise DataError(f"{source}: none of the {source.unit} looked at can be read{reason}.")
+
+
+def rows_of(stream: Stream, part: int, block: int, lane: int = 0) -> list[Raw]:
+    """The rows of a block that belong to a part.
+
+    Raises:
+        UnreadableError: the block cannot be read.
+    """
+    source, plan, column = stream.origin(part)
+    rows = source.read(plan, block, lane)
+    if len(stream.sources) > 1 or not stream.val_fraction:
+        return rows
+    parts = parts_of([raw.name for raw in rows], stream.seed, stream.val_fraction).tolist()
+    return [raw for raw, of in zip(rows, parts, strict=True) if of == column]

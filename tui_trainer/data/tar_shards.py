@@ -1,0 +1,174 @@
+"""Sharded tar in the layout of the webdataset library, local or behind HTTP. No torch here.
+
+Files of one name and several endings are one sample: `cat/7.jpg`, `cat/7.cls`, `cat/7.json`. What a plan needs is read
+from the headers; blocks are read by webdataset itself. Nothing is unpickled, and no command is run for a URL.
+"""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import Iterator, Mapping
+from typing import IO, Any
+
+from tui_trainer.data.json_lines import values_or_reason
+from tui_trainer.data.plan import Place, Plan
+from tui_trainer.data.raw import Raw, Walked
+from tui_trainer.data.stream_files import (
+    GONE,
+    Cursor,
+    UnreadableError,
+    base_of,
+    in_words,
+    is_packed,
+    is_remote,
+    open_at,
+    shards_of,
+    short_names,
+)
+from tui_trainer.data.walk import EXTENSIONS
+from tui_trainer.errors import ConfigError
+from tui_trainer.text import display
+
+ENDINGS = (".tar", ".tar.gz", ".tgz")
+IMAGES = tuple(one.decode()[1:] for one in EXTENSIONS)
+TEXTS = ("cls", "cls2", "txt", "index", "label", "target")
+SMALL = 1 << 20  # bytes of a member that is read for the plan
+END = bytes(1024)  # of an archive
+
+
+class TarShards:
+    """Samples of tar files; a sample is called by its file and key."""
+
+    unit = "samples"
+
+    def __init__(self, source: str) -> None:
+        try:
+            import webdataset  # noqa: F401 - said before anything is read
+        except ImportError:
+            raise ConfigError('Tar shards need the webdataset library: pip install "tui-trainer[tar]".') from None
+        self.source = source
+        self.base = base_of(source)
+        self._files = shards_of(source)
+        self._names = short_names(self._files)
+        self._cursors: dict[tuple[int, int], Cursor] = {}
+
+    @property
+    def whole_files(self) -> bool:
+        """Whether a file can only be read from its begin on."""
+        return any(is_packed(place) for place in self._files)
+
+    def walk(self, columns: tuple[str, ...] = ()) -> Iterator[Walked]:
+        """Every sample in order, images by their first bytes only."""
+        for file, place in enumerate(self._files):
+            count = 0
+            try:
+                for at, key, values, reason in _samples(place, file):
+                    count += 1
+                    yield Walked(at, self._name(file, key), None if reason else values, reason)
+            except (*GONE, tarfile.TarError) as error:
+                after = f" after {count} samples" if count else ""
+                yield Walked(None, self._names[file], None, f"{in_words(error)}{after}")
+
+    def read(self, plan: Plan, block: int, lane: int = 0) -> list[Raw]:
+        """The samples of a block.
+
+        Raises:
+            UnreadableError: the file cannot be read there.
+        """
+        from webdataset import tariterators
+
+        file, first = int(plan.file[block]), int(plan.first[block])
+        cursor = self._cursors.setdefault((lane, file), Cursor(self._files[file]))
+        data = cursor.read(int(plan.start[block]), int(plan.end[block])) + END
+        if not self.whole_files:
+            for held in [one for one in self._cursors if one[0] == lane and one[1] != file]:
+                self._cursors.pop(held).close()
+        try:
+            members = [{**one, "__url__": ""} for one in tariterators.tar_file_iterator(io.BytesIO(data))]
+            samples = list(tariterators.group_by_keys(iter(members)))
+        except (*GONE, tarfile.TarError, ValueError) as error:
+            raise UnreadableError(in_words(error)) from None
+        base = file << 40
+        return [Raw(base + number, self._name(file, one["__key__"]), one) for number, one in enumerate(samples, first)]
+
+    def values(self, data: Any) -> Mapping[str, Any]:
+        """What the members of a sample say.
+
+        Raises:
+            ValueError: one cannot be understood.
+        """
+        values, reason = _understood(data)
+        if reason:
+            raise ValueError(reason)
+        return values
+
+    def _name(self, file: int, key: str) -> bytes:
+        return b"%s:%s" % (self._names[file], key.encode("utf-8", "surrogateescape"))
+
+    def close(self) -> None:
+        """Close the files."""
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._cursors.clear()
+
+    def __str__(self) -> str:
+        return display(self.source)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cursors": {}}
+
+
+def _samples(place: str, file: int) -> Iterator[tuple[Place, str, dict[str, Any], str]]:
+    """Place, key, values, and what is wrong; a member belongs to the sample whose key it has."""
+    stream, _ = open_at(place)
+    number, start, end, key = 0, 0, 0, ""
+    members: dict[str, Any] = {}
+    with stream:
+        for at, until, name, suffix, data in _members(stream, seekable=not is_remote(place) and not is_packed(place)):
+            if name != key and members:
+                yield Place(file, start, end, number), key, *_understood(members)
+                number += 1
+                members = {}
+            if not members:
+                start, key = at, name
+            members[suffix] = data
+            end = until
+        if members:
+            yield Place(file, start, end, number), key, *_understood(members)
+
+
+def _members(stream: IO[bytes], *, seekable: bool) -> Iterator[tuple[int, int, str, str, bytes]]:
+    """Begin and end of each member, its key and ending, and its content, of what is not small the first bytes."""
+    from webdataset.tariterators import base_plus_ext
+
+    with tarfile.open(fileobj=stream, mode="r:" if seekable else "r|") as archive:
+        while (member := archive.next()) is not None:
+            archive.members = []  # type: ignore[attr-defined] # else it keeps every header
+            name, suffix = base_plus_ext(member.name)
+            content = archive.extractfile(member) if member.isreg() and name is not None else None
+            if content is None or member.name.startswith("__"):
+                continue
+            small = member.size <= SMALL and not suffix.lower().endswith(IMAGES)
+            data = content.read(SMALL if small else 32)
+            until = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+            yield member.offset, until, name, suffix.lower(), data
+
+
+def _understood(members: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """Columns: an image's bytes, texts and whole numbers, and what a JSON member holds; or what is wrong."""
+    values: dict[str, Any] = {}
+    for suffix, data in members.items():
+        if suffix.startswith("__"):
+            continue
+        last = suffix.rpartition(".")[2]
+        if last == "json":
+            found, reason = values_or_reason(data)
+            if found is None:
+                return {}, f"its json member is {reason}"
+            values |= found
+        elif last in IMAGES:
+            values["image" if suffix in IMAGES else suffix] = data
+        elif last in TEXTS:
+            values[suffix] = data.decode("utf-8", "replace").strip()
+    return values, ""
