@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -77,13 +78,14 @@ def as_floats(inputs: Tensor) -> Tensor:
     return inputs.float() / 255 if inputs.dtype == torch.uint8 else inputs
 
 
-def scan(config: Config) -> Index:
-    """The index of the configured folders, with the split.
+def scan(config: Config, folder: Path | None = None) -> Index:
+    """The index of the configured folders, with the split; `folder`: of the run that goes on, or is tested.
 
     Raises:
         DataError: nothing to train on.
     """
-    folder = run_folder.find_run(config.run.resume).path if config.run.resume else None
+    if config.run.resume:
+        folder = run_folder.find_run(config.run.resume).path
     return sources.open_source(config.data, config.recipe.seed, trusted=config.run.trust_code, folder=folder)
 
 

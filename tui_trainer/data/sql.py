@@ -19,7 +19,7 @@ from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display, user_path
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, TextClause
 
 FILES = (".db", ".sqlite", ".sqlite3")
 URL = re.compile(r"(?!https?:|file:)[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://", re.IGNORECASE)
@@ -73,11 +73,10 @@ class Database:
         if not query:
             table, primary = self._only_table()
             query, key = f"SELECT * FROM {table}", key or primary
-        query = re.sub(r"(?<![:\\\\]):(?=[A-Za-z_])", r"\:", query)  # else SQLAlchemy would ask for its value
-        from sqlalchemy import exc, text
+        from sqlalchemy import exc
 
         try:
-            columns = tuple(self._connection().execute(text(f"SELECT * FROM ({query}) AS q WHERE 1 = 0")).keys())
+            columns = tuple(self._connection().execute(_text(f"SELECT * FROM ({query}) AS q WHERE 1 = 0")).keys())
         except exc.SQLAlchemyError as error:
             raise DataError(f"{self}: {_said(error)}: look at --query.") from None
         if len(set(columns)) < len(columns):
@@ -114,11 +113,11 @@ class Database:
             ConfigError: two rows have the same key.
             DataError: the database says no.
         """
-        from sqlalchemy import exc, text
+        from sqlalchemy import exc
 
         names = tuple(dict.fromkeys((self.key, *(columns or self.columns))))
         key, listed = self._quoted(self.key), ", ".join(map(self._quoted, names))
-        asked = text(f"SELECT {listed} FROM ({self.query}) AS q WHERE {key} IS NOT NULL ORDER BY {key}")
+        asked = _text(f"SELECT {listed} FROM ({self.query}) AS q WHERE {key} IS NOT NULL ORDER BY {key}")
         before: Any = None
         try:
             with self._engine().connect().execution_options(yield_per=AT_A_TIME) as connection:
@@ -140,12 +139,12 @@ class Database:
         Raises:
             UnreadableError: the database says no, twice.
         """
-        from sqlalchemy import exc, text
+        from sqlalchemy import exc
 
         key = self._quoted(self.key)
-        above = f"{key} > :low AND " if block else ""
-        asked = text(f"SELECT * FROM ({self.query}) AS q WHERE {above}{key} <= :high ORDER BY {key}")
-        bounds = {"high": plan.keys[block], **({"low": plan.keys[block - 1]} if block else {})}
+        above = f"{key} > :_low_key AND " if block else ""
+        asked = _text(f"SELECT * FROM ({self.query}) AS q WHERE {above}{key} <= :_high_key ORDER BY {key}")
+        bounds = {"_high_key": plan.keys[block], **({"_low_key": plan.keys[block - 1]} if block else {})}
         place, first = self.columns.index(self.key), int(plan.first[block])
         for again in (True, False):
             try:
@@ -211,9 +210,10 @@ def _url(source: str) -> Any:
             f"{display(source)} is no URL of a database: write dialect://user@host/name or sqlite:///file.db."
         ) from None
     if url.password and not str(url.password).startswith("$"):
+        better = url.render_as_string().replace(":***@", ":$DB_PASSWORD@")
         raise ConfigError(
             "The password in the URL would be written to the run's files: put it into an environment variable and "
-            f"write {display(url.set(password=None).render_as_string().replace('@', ':$DB_PASSWORD@', 1))}."
+            f"write {display(better)}."
         )
     if url.password:
         name = str(url.password)[1:].strip("{}")
@@ -245,6 +245,13 @@ def _engine(url: Any, *, lite: bool) -> Engine:
         raise ConfigError(
             f"{display(url.drivername)}: its driver is not installed ({display(error, 80)}); see SQLAlchemy's dialects."
         ) from None
+
+
+def _text(statement: str) -> TextClause:
+    """A statement whose colons are its own, but for the two keys."""
+    from sqlalchemy import text
+
+    return text(re.sub(r"(?<![:\\]):(?=[A-Za-z_])(?!_low_key|_high_key)", r"\:", statement))
 
 
 def _said(error: Exception) -> str:

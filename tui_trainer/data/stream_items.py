@@ -131,7 +131,7 @@ def image_bytes(values: Mapping[str, Any], column: str, kind: str, base: str) ->
         raise ValueError(f"lacks {display(column, 40)}")
     if kind == BYTES and isinstance(value, bytes | memoryview | bytearray):
         return bytes(value)
-    if not isinstance(value, str):
+    if kind == BYTES or not isinstance(value, str):
         raise ValueError(f"its {display(column, 40)} is of another type, {type(value).__name__}")
     if kind == PATH:
         name = value.strip()

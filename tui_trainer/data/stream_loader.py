@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tui_trainer.config import Config
 from tui_trainer.data.datasets import RawBatch
-from tui_trainer.data.index import TRAIN, VAL, Index, Stream
+from tui_trainer.data.index import PARTS, TRAIN, VAL, Index, Stream
 from tui_trainer.data.lanes import LANES, Lane, deal, taken, turns
 from tui_trainer.data.loader import BadFiles, Batch
 from tui_trainer.data.own_items import OneByOne
@@ -96,8 +96,9 @@ class StreamOrder(Sampler[list[At]]):
             try:
                 found += rows_of(self._stream, self._part, block, lane)
             except UnreadableError as error:
-                count, first = int(plan.rows[block, column]), int(plan.first[block])
-                found += [Raw(0, b"block %d, row %d" % (block, first + i), None, str(error)) for i in range(count)]
+                name = f"{PARTS[self._part]} block {block}, row".encode()
+                lost = range(1, int(plan.rows[block, column]) + 1)
+                found += [Raw(0, b"%s %d" % (name, row), None, str(error)) for row in lost]
         spread: list[Slot] = [[] for _ in range(slots)]
         for i, raw in enumerate(found):
             spread[i * slots // len(found)].append(raw)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import tarfile
 from collections.abc import Iterator, Mapping
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from tui_trainer.data.json_lines import values_or_reason
 from tui_trainer.data.plan import Place, Plan
@@ -30,10 +30,14 @@ from tui_trainer.data.walk import EXTENSIONS
 from tui_trainer.errors import ConfigError
 from tui_trainer.text import display
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 ENDINGS = (".tar", ".tar.gz", ".tgz")
 IMAGES = tuple(one.decode()[1:] for one in EXTENSIONS)
 TEXTS = ("cls", "cls2", "txt", "index", "label", "target")
 SMALL = 1 << 20  # bytes of a member that is read for the plan
+REGULAR = b"0\0"  # kinds of a member that is a file
 END = bytes(1024)  # of an archive
 
 
@@ -85,8 +89,8 @@ class TarShards:
             for held in [one for one in self._cursors if one[0] == lane and one[1] != file]:
                 self._cursors.pop(held).close()
         try:
-            members = [{**one, "__url__": ""} for one in tariterators.tar_file_iterator(io.BytesIO(data))]
-            samples = list(tariterators.group_by_keys(iter(members)))
+            members = _plain(data) or tariterators.tar_file_iterator(io.BytesIO(data))
+            samples = list(tariterators.group_by_keys({**one, "__url__": ""} for one in members))
         except (*GONE, tarfile.TarError, ValueError) as error:
             raise UnreadableError(in_words(error)) from None
         base = file << 40
@@ -119,6 +123,18 @@ class TarShards:
         return {**self.__dict__, "_cursors": {}}
 
 
+class _Header(tarfile.TarInfo):
+    """A header that is damaged is an error, where tarfile takes it for the end of the archive."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+        """What a block of 512 bytes says."""
+        try:
+            return super().frombuf(buf, encoding, errors)
+        except (tarfile.InvalidHeaderError, tarfile.TruncatedHeaderError) as error:  # type: ignore[attr-defined]
+            raise tarfile.ReadError(f"a damaged header ({error})") from None
+
+
 def _samples(place: str, file: int) -> Iterator[tuple[Place, str, dict[str, Any], str]]:
     """Place, key, values, and what is wrong; a member belongs to the sample whose key it has."""
     stream, _ = open_at(place)
@@ -142,7 +158,7 @@ def _members(stream: IO[bytes], *, seekable: bool) -> Iterator[tuple[int, int, s
     """Begin and end of each member, its key and ending, and its content, of what is not small the first bytes."""
     from webdataset.tariterators import base_plus_ext
 
-    with tarfile.open(fileobj=stream, mode="r:" if seekable else "r|") as archive:
+    with tarfile.open(fileobj=stream, mode="r:" if seekable else "r|", tarinfo=_Header) as archive:
         while (member := archive.next()) is not None:
             archive.members = []  # type: ignore[attr-defined] # else it keeps every header
             name, suffix = base_plus_ext(member.name)
@@ -153,6 +169,26 @@ def _members(stream: IO[bytes], *, seekable: bool) -> Iterator[tuple[int, int, s
             data = content.read(SMALL if small else 32)
             until = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
             yield member.offset, until, name, suffix.lower(), data
+
+
+def _plain(data: bytes) -> list[dict[str, Any]]:
+    """The members of a piece of an archive, if no header, checked for the plan, says more than a short name and a size.
+
+    The library takes 35 microseconds for a sample, which is more than a small image takes to decode.
+    """
+    members: list[dict[str, Any]] = []
+    at = 0
+    while at < len(data) and data[at]:
+        kind, long_name, large = data[at + 156], data[at + 345], data[at + 124] & 0x80
+        if kind not in REGULAR or long_name or large:
+            return []
+        name = data[at : at + 100].rstrip(b"\0").decode("utf-8", "surrogateescape")
+        size = int(data[at + 124 : at + 136].strip(b" \0"), 8)
+        begin = at + tarfile.BLOCKSIZE
+        if not name.startswith("__"):
+            members.append({"fname": name, "data": data[begin : begin + size]})
+        at = begin + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    return members
 
 
 def _understood(members: Mapping[str, Any]) -> tuple[dict[str, Any], str]:

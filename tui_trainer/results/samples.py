@@ -13,7 +13,7 @@ from tui_trainer.config import Config, build, read_toml
 from tui_trainer.data import batches, sources
 from tui_trainer.data.decode import BadImageError, decode, read_image
 from tui_trainer.data.encoding import encode_as
-from tui_trainer.data.index import PARTS, Index, Own, Rows
+from tui_trainer.data.index import PARTS, Index, Own, Rows, Stream
 from tui_trainer.data.own_items import as_tensor
 from tui_trainer.data.table_file import read_table
 from tui_trainer.errors import ConfigError, DataError
@@ -53,10 +53,12 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> Samples:
         raise ConfigError(f"{display(trained.path)} lies in no run folder: say with --data what to test it on.")
     values = read_toml(folder.config) if folder is not None else {}
     if data:
-        is_stream = values.get("steps_per_epoch") is not None  # of which one is named for each part
-        values |= {"data": sources.absolute(data), "val_data": sources.absolute(data) if is_stream else ""}
+        values |= {"data": sources.absolute(data), "val_data": ""}
+        is_stream = values.get("steps_per_epoch") is not None or sources.is_stream(build(values).data)
+        values |= {"val_data": values["data"]} if is_stream else {}  # of which one is named for each part
     config = build({**values, "trust_code": trained.trusted})
-    index = _known_classes(_known_inputs(batches.scan(config), trained, config), trained.classes)
+    scanned = batches.scan(config, folder.path if folder is not None and not data else None)
+    index = _known_classes(_known_inputs(scanned, trained, config), trained.classes)
     if not len(index):
         return Samples(
             config=config, index=index, members=np.zeros(0, np.int64), part="train" if part == "train" else "val"
@@ -96,9 +98,12 @@ def _known_inputs(index: Index, trained: Trained, config: Config) -> Index:
         DataError: the model takes other inputs than these, or a column is not there.
     """
     learned, inputs = trained.preprocessing, index.inputs
-    kind = "rows" if isinstance(inputs, Rows) else "items" if isinstance(inputs, Own) else "images"
+    of_rows = isinstance(inputs, Rows) or (isinstance(inputs, Stream) and bool(inputs.names))
+    kind = "rows" if of_rows else "items" if isinstance(inputs, Own) else "images"
     if kind != learned.kind or (isinstance(inputs, Own) and inputs.shape != learned.shape):
         raise DataError(f"{display(config.data.data)} is nothing for this model, which takes {in_words(trained)}.")
+    if isinstance(inputs, Stream):
+        return replace(index, inputs=replace(inputs, encoding=learned.encoding, names=learned.inputs))
     if not isinstance(inputs, Rows) or inputs.encoding == learned.encoding:
         return index
     encoded = encode_as(read_table(index.root, config.data.header), learned.encoding, index.root)
