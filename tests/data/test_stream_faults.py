@@ -68,7 +68,7 @@ def test_lines_that_are_no_rows_are_told_of_and_left_out(tmp_path: Path) -> None
     )
     assert data.index.warnings[0] == "4 rows cannot be used, the first a.jsonl:4: not JSON."
     with pytest.raises(DataError, match=r"more than --max-bad 0\.02 allows"):
-        told(built(str(tmp_path / "a.jsonl"), max_bad=0.02, **{**VALUES, "task": "regression"}).train)
+        built(str(tmp_path / "a.jsonl"), max_bad=0.02, **{**VALUES, "task": "regression"})
 
 
 def test_missing_numbers_are_filled_where_that_is_asked_for(tmp_path: Path) -> None:

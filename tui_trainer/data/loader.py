@@ -58,6 +58,7 @@ class Loader(Protocol):
     samples: int
     batches: int
     batch_size: int
+    bad_files: BadFiles
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`."""

@@ -15,10 +15,11 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tui_trainer.config import Config
+from tui_trainer.data.bad_files import MIN_SEEN, BadFiles
 from tui_trainer.data.datasets import RawBatch
 from tui_trainer.data.index import PARTS, TRAIN, VAL, Index, Stream
 from tui_trainer.data.lanes import LANES, Lane, deal, taken, turns
-from tui_trainer.data.loader import BadFiles, Batch
+from tui_trainer.data.loader import Batch
 from tui_trainer.data.own_items import OneByOne
 from tui_trainer.data.raw import Raw
 from tui_trainer.data.rows import as_it_is
@@ -27,7 +28,8 @@ from tui_trainer.data.stream_items import At, StreamItems
 from tui_trainer.data.streams import rows_of
 from tui_trainer.data.threads import ThreadLoader
 from tui_trainer.data.transforms import address
-from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.errors import ConfigError, DataError, TooManyBadError
+from tui_trainer.text import display
 
 HELD = 128 << 20  # bytes of rows that wait at most, where they are known
 THREADS = ("num_workers", "prefetch_factor", "timeout", "persistent_workers", "pin_memory")
@@ -149,7 +151,7 @@ class PlannedLoader:
     ) -> None:
         self.batch_size: int = options["batch_size"]
         self.batches, self.samples = order.length, min(order.places, order.length * self.batch_size)
-        self._order, self._bad_files, self._least = order, bad_files, least
+        self._order, self.bad_files, self._least = order, bad_files, least
         self._loader = _loader(items, order, options)
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
@@ -160,7 +162,7 @@ class PlannedLoader:
         raw: RawBatch
         for count, raw in enumerate(self._loader, start + 1):
             enough = len(raw.targets) if len(raw.targets) >= self._least else 0
-            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self._bad_files.tell(raw.bad))
+            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self.bad_files.tell(raw.bad))
 
 
 def _loader(items: StreamItems, order: StreamOrder, options: dict[str, Any]) -> Iterable[RawBatch]:
@@ -194,6 +196,7 @@ def loaders_of(
     if loader.sampler != "default" or loader.batch_sampler:
         raise ConfigError("A stream gives its own order: leave out sampler and batch_sampler.")
     bad_files = BadFiles(data.max_bad, index.size(TRAIN) + index.size(VAL))
+    _require_few(stream, bad_files, index.unit)
     made = []
     for part in (TRAIN, VAL):
         training = part == TRAIN
@@ -214,6 +217,24 @@ def loaders_of(
         given = {**options, "drop_last": whole}
         made.append(PlannedLoader(items[part], order, given, bad_files, least if training else 1))
     return made[0], made[1]
+
+
+def _require_few(stream: Stream, bad_files: BadFiles, unit: str) -> None:
+    """Refuse a stream of which too much is bad, as the plan has found.
+
+    Raises:
+        TooManyBadError: more than the allowed part of its rows cannot be used.
+    """
+    found, total = sum(plan.bad_count for plan in stream.plans), bad_files.total
+    if found <= bad_files.max_bad * max(total, MIN_SEEN):
+        return
+    name, reason = next(one for plan in stream.plans for one in plan.bad)
+    allowed = float(f"{min(1.0, max(2 * found / total, 0.1)):.2g}")
+    raise TooManyBadError(
+        f"{found:,} of {total:,} {unit} cannot be used, such as {display(name)} ({reason}): more than --max-bad "
+        f"{bad_files.max_bad:g} allows. `tui-trainer data` names them; --max-bad {allowed:g} trains on the others.",
+        allowed=allowed,
+    )
 
 
 def _window(stream: Stream, part: int, rows: int) -> int:

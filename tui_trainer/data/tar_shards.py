@@ -127,7 +127,7 @@ class _Header(tarfile.TarInfo):
     """A header that is damaged is an error, where tarfile takes it for the end of the archive."""
 
     @classmethod
-    def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
         """What a block of 512 bytes says."""
         try:
             return super().frombuf(buf, encoding, errors)
