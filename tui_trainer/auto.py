@@ -12,6 +12,7 @@ from torch import nn
 from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
+from tui_trainer.data.channels import look_at_channels
 from tui_trainer.data.index import Index, Own, Rows, Stream
 from tui_trainer.engine.precision import amp_dtype
 from tui_trainer.engine.schedule import gamma_of
@@ -93,7 +94,7 @@ def _of_images(index: Index) -> bool:
 def _choose_size(choices: Choices, index: Index) -> None:
     name, data = choices.config.model.model, choices.config.data
     if data.channels is None:
-        channels = batches.look_at_channels(index)
+        channels = look_at_channels(index)
         choices.choose("grey images" if channels == 1 else "colour images", channels=channels)
     if data.image_size is None:
         side = catalog.default_size(name, trusted=choices.config.run.trust_code)

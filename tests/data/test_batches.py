@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from tui_trainer.config import Config
-from tui_trainer.data.batches import Data, build_batches, look_at_channels, scan
+from tui_trainer.data.batches import Data, build_batches, scan
+from tui_trainer.data.channels import look_at_channels
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import EpochLoader, loader_options, worker_context

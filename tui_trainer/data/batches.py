@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,24 +18,21 @@ from tui_trainer.data import sources
 from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.cache import DISK, MEMORY, OFF, Kept, keep_images
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Spec, collate
-from tui_trainer.data.decode import BadImageError, is_grey, read_file
 from tui_trainer.data.index import MULTILABEL, TRAIN, VAL, Index, Own, Rows, Stream
 from tui_trainer.data.loader import Batch, EpochLoader, Loader, StreamLoader, loader_options
 from tui_trainer.data.own_items import OneByOne, OwnCollate, OwnDataset, OwnStream, stack
 from tui_trainer.data.rows import RowDataset, as_it_is
 from tui_trainer.data.shared_index import shared
-from tui_trainer.data.statistics import input_statistics, spread, target_statistics
-from tui_trainer.data.stream_items import StreamItems, some_images
+from tui_trainer.data.statistics import input_statistics, target_statistics
+from tui_trainer.data.stream_items import StreamItems
 from tui_trainer.data.stream_loader import loaders_of
 from tui_trainer.data.transforms import Normalize, Standardize
 from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError, DataError
-from tui_trainer.text import display
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
 
-LOOKED_AT = 64  # images that decide whether the data is grey
 Collate = Callable[[Any], RawBatch]
 
 
@@ -87,44 +83,6 @@ def scan(config: Config, folder: Path | None = None) -> Index:
     if config.run.resume:
         folder = run_folder.find_run(config.run.resume).path
     return sources.open_source(config.data, config.recipe.seed, trusted=config.run.trust_code, folder=folder)
-
-
-def look_at_channels(index: Index) -> int:
-    """1 if the images looked at are all grey in their files, else 3.
-
-    Raises:
-        DataError: none of them can be read.
-    """
-    seen = 0
-    for data in _some_images(index):
-        try:
-            if not is_grey(data()):
-                return 3
-            seen += 1
-        except (BadImageError, ValueError):
-            continue
-    if not seen:
-        raise DataError(f"None of the images looked at in {display(index.root)} can be read: are they images?")
-    return 1
-
-
-def _some_images(index: Index) -> Iterator[Callable[[], bytes]]:
-    """What reads an image, for a few of the training part."""
-    if isinstance(index.inputs, Stream):
-        yield from some_images(index.inputs, LOOKED_AT)
-        return
-    for i in spread(index.part(TRAIN), LOOKED_AT):
-        yield functools.partial(encoded, index, int(i))
-
-
-def encoded(index: Index, sample: int) -> bytes:
-    """The bytes of the image file of a sample, or of an image that is no file.
-
-    Raises:
-        BadImageError: the file cannot be read.
-    """
-    pictures = index.pictures
-    return read_file(index.path(sample)) if pictures is None else pictures.encoded(sample)
 
 
 def spec_of(data: DataConfig, index: Index) -> Spec:

@@ -133,7 +133,7 @@ class Draw:
     def _draw(self, stopped: threading.Event) -> None:
         import numpy as np
 
-        from tui_trainer.data import batches
+        from tui_trainer.data.channels import look_at_channels
         from tui_trainer.data.datasets import ImageDataset, Spec
         from tui_trainer.data.index import Own, Rows, Stream
         from tui_trainer.models import catalog
@@ -145,7 +145,7 @@ class Draw:
         if isinstance(index.inputs, Own):
             self.caption = f"The model sees what your dataset gives, of shape {'x'.join(map(str, index.inputs.shape))}."
             return
-        channels = view.channels or batches.look_at_channels(index)
+        channels = view.channels or look_at_channels(index)
         model = catalog.LENET if view.model == "auto" else view.model
         side = view.image_size or catalog.default_size(model, trusted=view.trusted)
         colour = "grey" if channels == 1 else "RGB"
