@@ -159,12 +159,11 @@ def _loaders(
     *,
     needs_two: bool,
     context: BaseContext | None,
-    of: tuple[int, int],
 ) -> tuple[Loader, Loader]:
     loader, seed, least = config.loader, config.recipe.seed, 2 if needs_two else 1
     options = _options(config, context, joined)
     if isinstance(train_set, StreamItems) and isinstance(val_set, StreamItems):
-        return loaders_of(config, index, (train_set, val_set), options, least=least, of=of)
+        return loaders_of(config, index, (train_set, val_set), options, least=least, **share)
     if loader.collate_fn and not isinstance(train_set, OwnStream):
         train_set, val_set = OneByOne(train_set), OneByOne(val_set)
     whole = {**options, "drop_last": False}

@@ -183,9 +183,10 @@ def loaders_of(
     options: dict[str, Any],
     *,
     least: int,
-    of: tuple[int, int],
+    rank: int,
+    ranks: int,
 ) -> tuple[PlannedLoader, PlannedLoader]:
-    """Of training and validation; `of`: rank, and how many there are.
+    """Of training and validation, the share of one rank.
 
     Raises:
         DataError: there are fewer rows than a batch has.
@@ -212,7 +213,7 @@ def loaders_of(
         order = StreamOrder(
             stream, part, batch_size=batch, batches=batches, seed=seed, shuffle=training and loader.shuffle,
             window=_window(stream, part, loader.shuffle_buffer), places=places, ahead=loader.num_workers > 0,
-            rank=of[0], ranks=of[1], lanes=LANES if loader.shuffle or not training else 1,
+            rank=rank, ranks=ranks, lanes=LANES if loader.shuffle or not training else 1,
         )  # fmt: skip
         given = {**options, "drop_last": whole}
         made.append(PlannedLoader(items[part], order, given, bad_files, least if training else 1))
