@@ -21,7 +21,6 @@ from tui_trainer.config import Resolved, resolve
 from tui_trainer.errors import UserError
 from tui_trainer.events import RunEnded
 from tui_trainer.past_runs import last_event
-from tui_trainer.results.code import code_of
 from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.session import FollowedSession, LocalSession, Session
 from tui_trainer.text import user_path
@@ -259,6 +258,7 @@ class TrainerApp(App[int]):
 
     def action_code(self, step: str) -> None:
         """The code that a step stands for, with the values that it has now."""
+        from tui_trainer.results.code import code_of  # numpy
         self.push_screen(CodeScreen(step.title(), code_of(step, self.draft.values)))
 
     def action_next_theme(self) -> None:
