@@ -29,7 +29,7 @@ from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.filters import AsciiFilter, ColourlessFilter
 from tui_trainer.tui.keys import EVERYWHERE, SCREENS, bindings
 from tui_trainer.tui.questions import ask_about_bad_files
-from tui_trainer.tui.screens.code import CodeScreen
+from tui_trainer.tui.screens.code import code_screen
 from tui_trainer.tui.screens.data import DataScreen
 from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, key_in_words
 from tui_trainer.tui.screens.home import HomeScreen
@@ -258,8 +258,7 @@ class TrainerApp(App[int]):
 
     def action_code(self, step: str) -> None:
         """The code that a step stands for, with the values that it has now."""
-        from tui_trainer.results.code import code_of  # numpy
-        self.push_screen(CodeScreen(step.title(), code_of(step, self.draft.values)))
+        self.push_screen(code_screen(step, self.draft.values))
 
     def action_next_theme(self) -> None:
         """The next theme, remembered."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import VerticalScroll
@@ -43,3 +45,10 @@ class CodeScreen(ModalScreen[None]):
     def action_close(self) -> None:
         """Back."""
         self.dismiss(None)
+
+
+def code_screen(step: str, values: Mapping[str, Value]) -> CodeScreen:
+    """The code that a step stands for, with these values."""
+    from tui_trainer.results.code import code_of  # numpy
+
+    return CodeScreen(step.title(), code_of(step, values))
