@@ -12,6 +12,7 @@ from textual.highlight import highlight
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from tui_trainer.settings import Value
 from tui_trainer.text import display
 
 LONGEST = 400  # characters of a line
