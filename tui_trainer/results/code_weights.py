@@ -29,7 +29,7 @@ def weights(values: Values) -> str:
     name = LENET if name == "auto" else name
     imports, network, made = "", "", f"models.get_model({name!r}, weights=None, num_classes=len(CLASSES))"
     if name == LENET:
-        network, made = training.LENET.rstrip() + "\n\n\n", "LeNet()"
+        network, made = training.LENET[1:].rstrip() + "\n\n\n", "LeNet()"
     elif name == "mlp":
         sizes = values["hidden_sizes"]
         ends = [("INPUTS", str(sizes[0])), *itertools.pairwise(map(str, sizes))]

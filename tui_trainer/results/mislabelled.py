@@ -51,11 +51,9 @@ class Mislabelled:
 
     def _row(self, sample: int, name: str) -> tuple[str, ...]:
         outcomes = self._tested.outcomes
-        if not isinstance(outcomes, Classified):
-            return name, "", "", ""
-        classes = outcomes.classes
-        said = classes[outcomes.true[sample]], classes[outcomes.predicted[sample]]
-        return name, *said, f"{outcomes.confidence[sample]:.6f}"
+        true, predicted = self._tested.answer(sample)
+        sure = f"{outcomes.confidence[sample]:.6f}" if isinstance(outcomes, Classified) else ""
+        return name, true, predicted, sure
 
     def _read(self) -> dict[str, tuple[str, ...]]:
         try:

@@ -97,6 +97,7 @@ def schedule(values: Values) -> str:
         step_size=step_size,
         last_step=max(0, math.ceil(whole / step_size - 1e-9) - 1),
         milestones=values["milestones"],
+        done=f"max(0, epoch - {warmup}) / (EPOCHS - {warmup})" if warmup else "epoch / EPOCHS",
     )
     return (training.WARMUP.format(warmup=warmup) if warmup else "") + lines
 

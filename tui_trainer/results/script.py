@@ -139,10 +139,8 @@ RANDOM_ITEM = """\
         top, left, h, w, flip = random_box(height, width, random)
         image = decode(path, h, w, SIZE, SIZE)
         down, right = image.shape[0] / height, image.shape[1] / width
-        if (down, right) != (1, 1):  # the box in the smaller image
-            top, left = round(top * down), round(left * right)
-            h = max(1, min(image.shape[0] - top, round(h * down)))
-            w = max(1, min(image.shape[1] - left, round(w * right)))
+        top, left = round(top * down), round(left * right)  # the box in the image, which may be smaller
+        h, w = max(1, min(image.shape[0] - top, round(h * down))), max(1, min(image.shape[1] - left, round(w * right)))
         image = image[top : top + h, left : left + w]
         image = resize(cv2.flip(image, 1).reshape(h, w, CHANNELS) if flip else image, SIZE, SIZE)
         return {changed}, target

@@ -118,8 +118,7 @@ LOADERS = """\
 """
 
 EPOCH_LOADER = """\
-        train_set.epoch = epoch
-        order = epoch_order(train, epoch)[:{samples}]
+        train_set.epoch, order = epoch, epoch_order(train, epoch)[:{samples}]
         loader = DataLoader(train_set, BATCH_SIZE, sampler=order, drop_last={drop_last}, **own)
 """
 
@@ -157,8 +156,8 @@ if __name__ == "__main__":
 
 SCHEDULES = {
     "none": "    return LR",
-    "cosine": "    return LR * (1 + math.cos(math.pi * min(1, max(0, epoch - {warmup}) / (EPOCHS - {warmup})))) / 2",
-    "linear": "    return LR * (1 - min(1, max(0, epoch - {warmup}) / (EPOCHS - {warmup})))",
+    "cosine": "    return LR * (1 + math.cos(math.pi * min(1, {done}))) / 2",
+    "linear": "    return LR * (1 - min(1, {done}))",
     "step": "    return LR * {gamma} ** min({last_step}, math.floor((epoch - {warmup}) / {step_size} + 1e-9))",
     "multistep": "    return LR * {gamma} ** sum(epoch >= at - 1e-9 for at in {milestones})",
     "exponential": "    return LR * {gamma} ** math.floor(epoch - {warmup} + 1e-9)",

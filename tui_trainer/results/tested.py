@@ -57,6 +57,17 @@ class Tested:
         image = ImageDataset(self.index, learned.spec)[0, int(self.members[sample])].image
         return None if image is None else np.ascontiguousarray(image.numpy())
 
+    def answer(self, sample: int) -> tuple[str, str]:
+        """What a sample of `outcomes` is and what was predicted: its class, its labels, or its numbers."""
+        outcomes = self.outcomes
+        if isinstance(outcomes, Classified):
+            return outcomes.classes[outcomes.true[sample]], outcomes.classes[outcomes.predicted[sample]]
+        if isinstance(outcomes, Labelled):
+            return _labels(outcomes, outcomes.true[sample]), _labels(outcomes, outcomes.predicted[sample])
+        both = outcomes.true[sample].tolist(), outcomes.predicted[sample].tolist()
+        true, predicted = (" ".join(f"{value:.6g}" for value in numbers) for numbers in both)
+        return true, predicted
+
     def in_words(self, sample: int) -> tuple[str, str]:
         """What was said of a sample of `outcomes`: in a few characters, and in a sentence."""
         outcomes = self.outcomes

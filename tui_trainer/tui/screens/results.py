@@ -34,8 +34,8 @@ class ResultsScreen(Screen[None]):
     """Tests a run in a thread, then shows its figures; `then` is a key to press when they are there."""
 
     DEFAULT_CSS = """
-    ResultsScreen .heading { height: 1; padding: 0 1; background: $panel; }
-    ResultsScreen #figures { width: 46; padding: 1 1 0 1; border-right: vkey $panel; }
+    ResultsScreen .heading { height: auto; max-height: 4; padding: 0 1; background: $panel; }
+    ResultsScreen #figures { width: 44; padding: 1 1 0 1; border-right: vkey $panel; }
     ResultsScreen #summary { height: auto; }
     ResultsScreen DataTable { height: 1fr; background: transparent; }
     """
@@ -135,11 +135,13 @@ class ResultsScreen(Screen[None]):
         from tui_trainer.results.tables import LABELS, shown
 
         parts: list[tuple[str, str] | str] = []
+        labels = {name: LABELS.get(name, name) for name in tested.outcomes.metrics}
+        longest = max(map(len, labels.values()))
         for name, estimate in tested.outcomes.metrics.items():
-            parts.append((f"{LABELS.get(name, name):<18}", "$foreground-muted"))
+            parts.append((f"{labels[name]:<{longest}}", "$foreground-muted"))
             parts.append((f"{shown(name, estimate.value):>8}", "bold $foreground"))
             if math.isfinite(estimate.low):
-                interval = f"  {shown(name, estimate.low)} - {shown(name, estimate.high)}"
+                interval = f" {shown(name, estimate.low)} - {shown(name, estimate.high)}"
                 parts.append((interval.replace("%", ""), "$foreground-muted"))
             parts.append("\n")
         parts.append(("intervals: 95 %\n", "$foreground-muted"))
