@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 from collections.abc import Callable
@@ -88,6 +89,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     Path("every.safetensors").write_bytes(safetensors_of(shapes, lying="body.f.weight"))
     torch.manual_seed(0)
     save_file(LeNet().state_dict(), "lenet.safetensors")
+    for name in ("every", "lenet"):
+        os.utime(f"{name}.safetensors", (1e9, 1e9))
     return tmp_path
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tui_trainer.layer_facts import LayerFacts
@@ -64,21 +64,39 @@ class LayerRows:
         self.layers: Sequence[LayerFacts] = ()
         self._top: list[Row] = []
         self._open: set[str] = set()
-        self._names: tuple[str, ...] = ()
+        self._places: tuple[tuple[str, bool], ...] = ()  # what the tree is made of
+        self._held: list[tuple[Row, list[int]]] = []  # each row with the places of its layers
         self.pattern, self.is_regex, self.problem = "", False, ""
 
     def show(self, layers: Sequence[LayerFacts], height: int) -> None:
         """Take other layers, or the same in another state; new ones are opened as far as `height` rows allow."""
-        self.layers = layers
+        places = tuple((layer.name, layer.status == NOT_IN_MODEL) for layer in layers)
+        if places == self._places:
+            self._in_place(layers)
+            return
+        self._places, self.layers = places, layers
         self._top = _tree([layer for layer in layers if layer.status != NOT_IN_MODEL])
         extra = [layer for layer in layers if layer.status == NOT_IN_MODEL]
         if extra:
             rows = [Row(layer.name, layer.name, 1, [layer], of_file=True) for layer in extra]
             self._top.append(Row("\0file", FILE_ONLY, 0, extra, rows, of_file=True))
-        names = tuple(layer.name for layer in layers)
-        if names != self._names:
-            self._names = names
-            self._open_to(height)
+        at = {id(layer): number for number, layer in enumerate(layers)}
+        self._held = [(row, [at[id(layer)] for layer in row.layers]) for row in self._all()]
+        self._open_to(height)
+
+    def _in_place(self, layers: Sequence[LayerFacts]) -> None:
+        """The same layers in another state: the tree stays, so that a key costs no second one."""
+        self.layers = layers
+        for row, held in self._held:
+            row.layers = [layers[number] for number in held]
+
+    def _all(self) -> Iterator[Row]:
+        """Every row, folded ones included."""
+        todo = self._top[::-1]
+        while todo:
+            row = todo.pop()
+            yield row
+            todo += row.below[::-1]
 
     def _open_to(self, height: int) -> None:
         """Open level by level while all rows are to be seen at once; a lone top row is always opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tui_trainer.text import display
 from tui_trainer.weights.layer_names import Selection, layers_of
@@ -26,6 +26,7 @@ class Matched:
     rivals: tuple[PrefixRule, ...] = ()
     question: str = ""
     settings: Mapping[str, object]  # what `match` was told besides the choice of layers
+    _states: dict[tuple[int, str], LayerMatch] = field(default_factory=dict, compare=False, repr=False)
 
     def report(
         self,
@@ -37,7 +38,7 @@ class Matched:
     ) -> MatchReport:
         """What would be loaded with this choice of layers; see `match`."""
         chosen = _Chosen(Selection(include), Selection(exclude), picks or {}, by_order)
-        layers = tuple(map(chosen.applied, self.layers))
+        layers = tuple(self._in_state(at, chosen.state(layer)) for at, layer in enumerate(self.layers))
         choice = {"include": list(include), "exclude": list(exclude), "picks": dict(picks or {}), "by_order": by_order}
         return MatchReport(
             layers=layers,
@@ -50,6 +51,16 @@ class Matched:
             settings={**choice, **self.settings},
         )
 
+    def _in_state(self, at: int, state: str) -> LayerMatch:
+        """A layer as it is with a choice; made once, as a screen asks for a thousand of them at each key."""
+        layer = self.layers[at]
+        if state == "as it is":
+            return layer
+        if (at, state) not in self._states:
+            left_out = replace(layer, status="left out", was=layer.status)
+            self._states[at, state] = replace(layer, taken=True) if state == "taken" else left_out
+        return self._states[at, state]
+
 
 class _Chosen:
     """Which of the layers that fit the user wants."""
@@ -60,20 +71,20 @@ class _Chosen:
         self._picks = picks
         self._by_order = by_order
 
-    def applied(self, layer: LayerMatch) -> LayerMatch:
-        """`layer` with `taken`, and the status "left out" where the user leaves it out."""
+    def state(self, layer: LayerMatch) -> str:
+        """Whether `layer` is "taken" or "left out" by the user, or neither."""
         if layer.status == "not in model":
             self.exclude.matches(layer.layer)
-            return layer
-        names = (layer.layer, *((layer.file_layer,) if layer.file_layer else ()))
+            return "as it is"
+        names = {layer.layer, layer.file_layer or layer.layer}
         included = self.include.matches(*names) or not self.include
         excluded = self.exclude.matches(*names)
-        wanted = self._picks.get(layer.layer, included and not excluded)
-        if not wanted:
-            return replace(layer, status="left out", was=layer.status, taken=False) if layer.pairs else layer
-        loadable = any(pair.fits for pair in layer.pairs) and layer.status != "damaged"
+        picked = self._picks.get(layer.layer)
+        if not (included and not excluded if picked is None else picked):
+            return "left out" if layer.pairs else "as it is"
+        loadable = layer.status != "damaged" and any(pair.fits for pair in layer.pairs)
         sure = layer.status in ("load", "renamed", "adapted") or (layer.status == "guess" and self._by_order)
-        return replace(layer, taken=loadable and (sure or self._picks.get(layer.layer, False)))
+        return "taken" if loadable and (sure or picked) else "as it is"
 
 
 def loaded_pairs(layer: LayerMatch) -> tuple[TensorPair, ...]:

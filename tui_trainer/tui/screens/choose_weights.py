@@ -141,7 +141,7 @@ def _files(folder: Path, what: str) -> list[Source]:
         files = [(entry.stat(), entry) for entry in looked_at if entry.name.endswith(ENDINGS) and entry.is_file()]
     except OSError:
         return []
-    files.sort(key=lambda pair: -pair[0].st_mtime)
+    files.sort(key=lambda pair: (-pair[0].st_mtime, pair[1].name))
     return [Source(value=str(folder / entry.name), what=f"{what}{size.st_size / 1e6:,.1f} MB") for size, entry in files]
 
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
+from textual.binding import Binding
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import Screen
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from tui_trainer import user_code
 from tui_trainer.config import SETTINGS
@@ -41,7 +42,8 @@ CHOICES = ("include_layers", "exclude_layers", "by_order", "freeze", "freeze_epo
 class WeightsScreen(Screen[None]):
     """The model and its layers; with a weight file, which of them are loaded."""
 
-    BINDINGS = bindings(SCREENS["weights"])
+    # first of all: a letter typed right behind it would else come to the layers, before the filter has the keys
+    BINDINGS = [Binding("slash", "filter", "Filter", priority=True), *bindings(SCREENS["weights"])]
 
     def __init__(self, draft: Draft) -> None:
         super().__init__()
@@ -61,6 +63,10 @@ class WeightsScreen(Screen[None]):
                 yield LayerPane()
                 yield FitPanel(id="fit")
         yield KeyBar()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Where a text is typed, / is a letter of it."""
+        return not (action == "filter" and isinstance(self.focused, Input))
 
     def on_screen_resume(self) -> None:
         """The data may have changed, and with it the number of classes."""

@@ -124,7 +124,7 @@ class LayerPane(Vertical):
         """Type a filter; enter keeps it, escape takes it away."""
         field = self.query_one("#filter", Input)
         field.display = True
-        field.focus()
+        self.screen.set_focus(field)  # at once, not after the keys that wait already
 
     def change_filter(self) -> None:
         """A pattern becomes a regular expression, and the other way round."""
