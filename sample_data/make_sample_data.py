@@ -3,12 +3,18 @@
 digits/       the UCI handwritten digits as PNG files in class folders
 numbers.csv   three inputs and their sum: the first regression of every tutorial
 digits_manifest.csv   200 of the digits by path: class, share of ink, labels
+digits.jsonl  600 of the digits as lines of JSON, the image in base64: a stream
+wine.db       the wine data as a table of SQLite
 wine.csv      the UCI wine recognition data: 13 measurements, the cultivar as class
 """
 
 from __future__ import annotations
 
+import base64
 import csv
+import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import cv2
@@ -62,8 +68,27 @@ def make_manifests() -> None:
             rows.writerow((path.relative_to(HERE).as_posix(), digit, f"{ink:.6f}", "|".join(tags)))
 
 
+def make_streams() -> None:
+    """Lines in a mixed order, as a log would have them; rows with a key."""
+    paths = [path for digit in range(10) for path in sorted((HERE / "digits" / str(digit)).glob("*.png"))[:60]]
+    with (HERE / "digits.jsonl").open("w", newline="") as file:
+        for i in np.random.default_rng(0).permutation(len(paths)).tolist():
+            image = base64.b64encode(paths[i].read_bytes()).decode()
+            file.write(json.dumps({"image": image, "digit": int(paths[i].parent.name)}) + "\n")
+    with (HERE / "wine.csv").open(newline="") as file:
+        names, *rows = csv.reader(file)
+    (HERE / "wine.db").unlink(missing_ok=True)
+    with closing(sqlite3.connect(HERE / "wine.db")) as database:
+        columns = ", ".join(f"{name} {'TEXT' if name == 'cultivar' else 'REAL'}" for name in names)
+        database.execute(f"CREATE TABLE wine (id INTEGER PRIMARY KEY, {columns})")
+        marks = ", ".join("?" * len(names))
+        database.executemany(f"INSERT INTO wine ({', '.join(names)}) VALUES ({marks})", rows)
+        database.commit()
+
+
 if __name__ == "__main__":
     make_digits()
     make_numbers()
     make_wine()
     make_manifests()
+    make_streams()

@@ -25,7 +25,7 @@ from tui_trainer.auto import (
 )
 from tui_trainer.branching import Branch
 from tui_trainer.config import Config, RunConfig
-from tui_trainer.data import batches, sources
+from tui_trainer.data import batches, sources, streams
 from tui_trainer.data.batches import Data
 from tui_trainer.data.index import Index, write_split
 from tui_trainer.data.loader import worker_context
@@ -158,7 +158,7 @@ def _prepare(
     set_up_torch(config)
     choices = Choices(config)
     tell("scanning the dataset")
-    index = ranks.in_turn(lambda: batches.scan(config))
+    index = streams.agreed(ranks.in_turn(lambda: batches.scan(config)), ranks.agreed)
     if saved:
         saved.require_same_data(index, allow=config.run.allow_changed_data)
     looked = None if saved else ranks.by_first(lambda: look_before(index, config.data.max_bad, tell, cancelled))

@@ -16,6 +16,7 @@ from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display, user_path
 
 TORCHVISION = "torchvision:"
+OF_STREAMS = ("query", "order_key", "stream", "follow")  # settings
 
 
 def open_source(data: DataConfig, seed: int, *, trusted: bool = False, folder: Path | None = None) -> Index:
@@ -37,7 +38,7 @@ def open_source(data: DataConfig, seed: int, *, trusted: bool = False, folder: P
         return own.scan(data, seed, trusted=trusted)
     if is_stream(data):
         return streams.scan(data, seed, folder)
-    for name in ("query", "order_key", "stream", "follow"):
+    for name in OF_STREAMS:
         if getattr(data, name):
             raise ConfigError(f"{name} is for streams, and {display(data.data, 80)} is none: leave it out.")
     path = user_path(data.data)

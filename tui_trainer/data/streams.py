@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -210,6 +210,21 @@ def _index(
         content=_content(plans, data, seed, fraction),
         warnings=tuple(_warnings(plans, tally)),
     )
+
+
+def agreed(index: Index, by_first: Callable[[Any], Any]) -> Index:
+    """The same for all ranks: of a stream the plan of the first, for rows may come while each makes its own."""
+    stream = index.inputs
+    if not isinstance(stream, Stream):
+        return index
+    names = ("counts", "encoding", "names", "looked_at", "target_moments")
+    plans = tuple(plan.to_bytes() for plan in stream.plans)
+    said = by_first((plans, index.content, index.classes, {name: getattr(stream, name) for name in names}))
+    if said[1] == index.content:
+        return index
+    plans, content, classes, others = said
+    stream = replace(stream, plans=tuple(map(Plan.from_bytes, plans)), **others)
+    return replace(index, inputs=stream, content=content, classes=classes)
 
 
 def _content(plans: Sequence[Plan], data: DataConfig, seed: int, fraction: float) -> bytes:

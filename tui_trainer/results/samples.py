@@ -54,7 +54,10 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> Samples:
     values = read_toml(folder.config) if folder is not None else {}
     if data:
         values |= {"data": sources.absolute(data), "val_data": ""}
-        is_stream = values.get("steps_per_epoch") is not None or sources.is_stream(build(values).data)
+        planned = sources.is_stream(build(values).data)
+        if not planned:
+            values = {name: value for name, value in values.items() if name not in sources.OF_STREAMS}
+        is_stream = planned or values.get("steps_per_epoch") is not None
         values |= {"val_data": values["data"]} if is_stream else {}  # of which one is named for each part
     config = build({**values, "trust_code": trained.trusted})
     scanned = batches.scan(config, folder.path if folder is not None and not data else None)
