@@ -31,8 +31,10 @@ def encode_as(columns: Sequence[Column], encoding: Sequence[Mapping[str, Any]], 
             ]
         elif column.numbers is None:
             raise DataError(f"{display(path)}: column {display(column.name, 60)} holds texts; numbers were learned.")
+        elif one["fill"] is None and column.missing.any():
+            raise DataError(f"{display(path)}: column {display(column.name, 60)} lacks values; the model learned none.")
         else:
-            made.append(np.where(column.missing, float(one["fill"]), column.numbers).astype(np.float32))
+            made.append(np.where(column.missing, one["fill"] or 0.0, column.numbers).astype(np.float32))
     return np.stack(made, 1)
 
 

@@ -239,8 +239,9 @@ def _engine(url: Any, *, lite: bool) -> Engine:
                 "sqlite://", creator=lambda: sqlite3.connect(place, uri=True, check_same_thread=False),
                 poolclass=sqlalchemy.NullPool,
             )  # fmt: skip
-        options = {"postgresql_readonly": True} if url.get_backend_name() == "postgresql" else {}
-        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, execution_options=options)
+        libpq = url.get_backend_name() == "postgresql" and url.get_driver_name().startswith("psycopg")
+        read_only = {"options": "-c default_transaction_read_only=on"} if libpq else {}
+        return sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool, connect_args=read_only)
     except (exc.NoSuchModuleError, ImportError) as error:
         raise ConfigError(
             f"{display(url.drivername)}: its driver is not installed ({display(error, 80)}); see SQLAlchemy's dialects."
