@@ -25,7 +25,7 @@ from tui_trainer.data.pipeline import Pipeline
 from tui_trainer.data.raw import Raw
 from tui_trainer.data.row_encoding import encode_row
 from tui_trainer.data.stream_columns import BYTES, PATH, as_class, as_number, missing
-from tui_trainer.data.streams import spread_raws
+from tui_trainer.data.stream_rows import spread_raws
 from tui_trainer.text import display
 
 DRAWN = 200  # rows that a few are drawn from

@@ -25,7 +25,7 @@ from tui_trainer.data.raw import Raw
 from tui_trainer.data.rows import as_it_is
 from tui_trainer.data.stream_files import UnreadableError
 from tui_trainer.data.stream_items import At, StreamItems
-from tui_trainer.data.streams import rows_of
+from tui_trainer.data.stream_rows import rows_of
 from tui_trainer.data.threads import ThreadLoader
 from tui_trainer.data.transforms import address
 from tui_trainer.errors import ConfigError, DataError, TooManyBadError

@@ -20,11 +20,12 @@ from tui_trainer.data.index import CLASSIFICATION, PARTS, PLANS, TRAIN, VAL, Ind
 from tui_trainer.data.json_lines import ENDINGS as LINES
 from tui_trainer.data.json_lines import JsonLines
 from tui_trainer.data.plan import Plan, Planner, parts_of
-from tui_trainer.data.raw import Raw, RowSource, Walked
+from tui_trainer.data.raw import RowSource, Walked
 from tui_trainer.data.row_encoding import encoding_of, facts_of
 from tui_trainer.data.sql import Database, is_database
 from tui_trainer.data.stream_columns import Chosen, Tally, choose, missing
 from tui_trainer.data.stream_files import SEVERAL, UnreadableError, ends_with, is_remote
+from tui_trainer.data.stream_rows import spread_rows, understood
 from tui_trainer.data.tar_shards import ENDINGS as TARS
 from tui_trainer.data.tar_shards import TarShards
 from tui_trainer.data_config import DataConfig
@@ -149,14 +150,7 @@ def _within(source: RowSource, chosen: Chosen, plan: Plan) -> Iterator[Walked]:
             yield Walked(None, b"block %d" % block, None, str(error))
             continue
         for raw in rows:
-            yield _understood(source, raw)
-
-
-def _understood(source: RowSource, raw: Raw) -> Walked:
-    try:
-        return Walked(None, raw.name, source.values(raw.data), "")
-    except ValueError as error:
-        return Walked(None, raw.name, None, str(error))
+            yield understood(source, raw)
 
 
 def _chunks(rows: Iterator[Walked]) -> Iterator[list[Walked]]:
@@ -244,58 +238,3 @@ def _warnings(plans: Sequence[Plan], tally: Tally) -> Iterator[str]:
         yield f"{bad:,} rows cannot be used, the first {display(name, 80)}: {reason}."
     if tally.texts and not tally.of_texts:
         yield f"{tally.texts:,} rows have a target that is no number, the first {display(tally.odd[0], 80)}."
-
-
-def spread_rows(stream: Stream, most: int) -> Iterator[Mapping[str, Any]]:
-    """What about `most` training rows say, of blocks that are spread evenly.
-
-    Raises:
-        DataError: none can be read.
-    """
-    source, found = stream.source, 0
-    for one in (_understood(source, raw) for raw in spread_raws(stream, most)):
-        if one.values is not None:
-            found += 1
-            yield one.values
-    if not found:
-        raise DataError(f"{source}: none of the {source.unit} looked at can be understood.")
-
-
-def spread_raws(stream: Stream, most: int, turn: int = 0) -> Iterator[Raw]:
-    """About `most` training rows, of blocks that are spread evenly; of others for another `turn`.
-
-    Raises:
-        DataError: none can be read.
-    """
-    source, plan, column = stream.origin(TRAIN)
-    blocks = np.flatnonzero(plan.rows[:, column])
-    each = max(1.0, float(plan.rows[blocks, column].mean()))
-    if len(blocks) * each > most:
-        places = np.linspace(0, len(blocks) - 1, max(1, int(most / each))).astype(np.int64)
-        blocks = blocks[(places + turn) % len(blocks)]
-    found, reason = 0, ""
-    for block in blocks.tolist():
-        try:
-            raws = rows_of(stream, TRAIN, block)
-        except UnreadableError as error:
-            reason = f" ({error})"
-            continue
-        found += len(raws)
-        yield from raws
-    source.close()
-    if not found:
-        raise DataError(f"{source}: none of the {source.unit} looked at can be read{reason}.")
-
-
-def rows_of(stream: Stream, part: int, block: int, lane: int = 0) -> list[Raw]:
-    """The rows of a block that belong to a part.
-
-    Raises:
-        UnreadableError: the block cannot be read.
-    """
-    source, plan, column = stream.origin(part)
-    rows = source.read(plan, block, lane)
-    if len(stream.sources) > 1 or not stream.val_fraction:
-        return rows
-    parts = parts_of([raw.name for raw in rows], stream.seed, stream.val_fraction).tolist()
-    return [raw for raw, of in zip(rows, parts, strict=True) if of == column]
