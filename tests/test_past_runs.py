@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from tui_trainer.events import RunEnded, Warned, to_json
-from tui_trainer.past_runs import last_event, past_runs, read_run, sample_data
+from tui_trainer.past_runs import last_event, ordered, past_runs, read_run, sample_data
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.run_lock import RunLock, is_running
 
@@ -53,6 +53,29 @@ def test_the_newest_come_first_and_other_folders_are_passed_over(tmp_path: Path)
     assert [run.name for run in past_runs(tmp_path)] == ["new", "old"]
     assert [run.name for run in past_runs(tmp_path, most=1)] == ["new"]
     assert past_runs(tmp_path / "missing") == []
+
+
+def test_a_branch_stands_below_the_run_that_it_began_at(tmp_path: Path) -> None:
+    parents = {
+        "root": "",
+        "alone": "",
+        "twig": "root",
+        "leaf": "twig",
+        "late": "root",
+        "gone": "nowhere",
+        "loop": "loop",
+    }
+    for number, (name, parent) in enumerate(parents.items()):
+        folder = make_run(tmp_path, name, END)
+        branch = f'[run]\nbranch = "{(tmp_path / parent).resolve()}@3"\n' if parent else ""
+        folder.config.write_text(branch)
+        for path in (folder.events, folder.config):
+            os.utime(path, (1000 + number, 1000 + number))
+    found = [(run.name, depth) for run, depth in ordered(past_runs(tmp_path), "tree")]
+    assert found == [
+        ("loop", 0), ("gone", 0), ("alone", 0), ("root", 0), ("late", 1), ("twig", 1), ("leaf", 2),
+    ]  # fmt: skip
+    assert {depth for _, depth in ordered(past_runs(tmp_path), "name")} == {0}
 
 
 def test_damaged_files_leave_fields_empty(tmp_path: Path) -> None:

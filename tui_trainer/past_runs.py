@@ -7,7 +7,7 @@ import csv
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,33 @@ SORTS: dict[str, Callable[[PastRun], Any]] = {
     "epochs": lambda run: -run.epochs,
     "time": lambda run: -run.seconds,
 }
+
+
+TREE = "tree"
+ORDERS = (*SORTS, TREE)
+
+
+def ordered(runs: Sequence[PastRun], order: str) -> list[tuple[PastRun, int]]:
+    """Runs by one of ORDERS, each with its depth: in the tree a branch stands below the run that it began at."""
+    if order != TREE:
+        return [(run, 0) for run in sorted(runs, key=SORTS[order])]
+    by_path = {run.folder.path.resolve(): run for run in runs}
+
+    def line(run: PastRun) -> list[PastRun]:
+        found = [run]
+        while (parent := by_path.get(Path(str(found[0].settings.get("branch")).rpartition("@")[0]))) and (
+            parent not in found
+        ):
+            found.insert(0, parent)
+        return found
+
+    lines = sorted((line(run) for run in runs), key=lambda line: [(-run.changed, run.name) for run in line])
+    return [(line[-1], len(line) - 1) for line in lines]
+
+
+def twig(depth: int) -> str:
+    """What stands before the name of a run of this depth."""
+    return f"{'  ' * (depth - 1)}└ " if depth else ""
 
 
 def matches(run: PastRun, text: str) -> bool:

@@ -10,12 +10,23 @@ from typing import Any
 from tui_trainer.comparison import differences
 from tui_trainer.config import did_you_mean
 from tui_trainer.errors import ConfigError
-from tui_trainer.past_runs import SORTS, PastRun, delete, matches, past_runs, read_run, rename, write_note
+from tui_trainer.past_runs import (
+    ORDERS,
+    PastRun,
+    delete,
+    matches,
+    ordered,
+    past_runs,
+    read_run,
+    rename,
+    twig,
+    write_note,
+)
 from tui_trainer.run_folder import find_run
 from tui_trainer.text import display, duration
 
 USAGE = """\
-Usage: tui-trainer runs [list] [--filter TEXT] [--sort changed|best|name|epochs|time] [--json]
+Usage: tui-trainer runs [list] [--filter TEXT] [--sort changed|best|name|epochs|time|tree] [--json]
        tui-trainer runs show RUN [--json]
        tui-trainer runs compare RUN RUN ... [--json]
        tui-trainer runs rename RUN NAME | note RUN TEXT | rm RUN ... [--yes]"""
@@ -75,15 +86,15 @@ def _options(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 
 def _list(options: dict[str, str]) -> None:
     order = options.get("sort", "changed")
-    if order not in SORTS:
-        raise ConfigError(f"--sort takes one of {', '.join(SORTS)}{did_you_mean(order, SORTS)}")
-    runs = sorted((run for run in past_runs(most=MOST) if matches(run, options.get("filter", ""))), key=SORTS[order])
+    if order not in ORDERS:
+        raise ConfigError(f"--sort takes one of {', '.join(ORDERS)}{did_you_mean(order, ORDERS)}")
+    runs = ordered([run for run in past_runs(most=MOST) if matches(run, options.get("filter", ""))], order)
     if "json" in options:
-        print(json.dumps([_record(run) for run in runs]))
+        print(json.dumps([_record(run) for run, _ in runs]))
         return
     rows = [
         (
-            run.name,
+            twig(depth) + run.name,
             run.state,
             run.best_in_words,
             str(run.epochs),
@@ -92,7 +103,7 @@ def _list(options: dict[str, str]) -> None:
             str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2],
             run.note.partition("\n")[0] or parent_in_words(run),
         )
-        for run in runs
+        for run, depth in runs
     ]
     _print(("run", "state", "best", "epochs", "time", "model", "data", "note"), rows)
 

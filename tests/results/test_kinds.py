@@ -51,6 +51,8 @@ def test_figures_are_those_of_the_run_and_the_export_agrees(kind: str, run_cli: 
     assert run_cli("report", run).code == 0
     page = (run / "report.html").read_text()
     assert "Not tested" not in page
+    dots = page.count('<circle class="val"') - 2 * page.count("<h2>Curves")  # one epoch: a dot each
+    assert dots == (told["samples"] if told["task"] == "regression" else 0)
     assert page.count("data:image/jpeg") == (
         0 if kind in ("own numbers", "own stream") else 24 if "own" not in kind else 6
     )

@@ -23,7 +23,7 @@ text-align: left; vertical-align: top; overflow-wrap: break-word; }
 td.n, th.n { text-align: right; white-space: nowrap; }
 tr + tr td { border-top: 1px solid var(--line); } .muted { opacity: .65; } .scroll { overflow-x: auto; }
 .charts, .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
-figure { margin: 0; } .charts figure { flex: 1 1 460px; }
+figure { margin: 0; } .charts figure { flex: 1 1 460px; max-width: 640px; }
 svg { width: 100%; font-size: 11px; } svg text { fill: currentColor; opacity: .7; } .grid { stroke: var(--line); }
 polyline { fill: none; stroke-width: 1.6; }
 polyline.train { stroke: var(--train); } polyline.val { stroke: var(--val); }

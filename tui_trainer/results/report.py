@@ -26,6 +26,7 @@ from tui_trainer.text import display, duration
 from tui_trainer.whole_file import write_whole
 
 PICTURES = 24
+DOTS, TARGETS = 2000, 6  # of residuals: dots in a chart, and charts
 PAIRS = 20  # of classes that were mixed up
 LARGEST_MATRIX = 40  # classes; of more, only the pairs that were mixed up are shown
 SMOOTHING = 0.9  # of the loss of single steps
@@ -130,7 +131,20 @@ def _results(tested: Tested) -> list[str]:
         parts += ["<h2>Classes</h2>", table(("class", "samples", "precision", "recall", "F1"), rows)]
     if isinstance(outcomes, Classified):
         parts += _confusion(outcomes)
+    if isinstance(outcomes, Regressed):
+        parts += _residuals(outcomes)
     return [*parts, _worst(tested)]
+
+
+def _residuals(outcomes: Regressed) -> list[str]:
+    """Predicted minus true over true, for each target; of many samples evenly chosen ones."""
+    chosen = np.linspace(0, len(outcomes) - 1, min(DOTS, len(outcomes))).astype(np.int64)
+    charts = []
+    for k, name in enumerate(outcomes.names[:TARGETS]):
+        points = list(zip(outcomes.true[chosen, k].tolist(), outcomes.residuals[chosen, k].tolist(), strict=True))
+        charts.append(line_chart(display(name, 60), [Curve(name="residual", style="val", points=points)], dots=True))
+    what = '<p class="muted">predicted - true, over true</p>'
+    return ["<h2>Residuals</h2>", what, f'<div class="charts">{"".join(charts)}</div>']
 
 
 def _interval(name: str, low: float, high: float) -> str:

@@ -23,8 +23,8 @@ class Curve:
     points: Sequence[Point]
 
 
-def line_chart(title: str, curves: Sequence[Curve], *, percent: bool = False) -> str:
-    """All curves on one pair of axes; values that are not finite are gaps."""
+def line_chart(title: str, curves: Sequence[Curve], *, percent: bool = False, dots: bool = False) -> str:
+    """All curves on one pair of axes, or their points as `dots`; values that are not finite are gaps."""
     finite = [(x, y) for curve in curves for x, y in curve.points if math.isfinite(y)]
     if not finite:
         return ""
@@ -49,8 +49,8 @@ def line_chart(title: str, curves: Sequence[Curve], *, percent: bool = False) ->
         for stretch in _stretches(curve.points):
             places = [place(x, y) for x, y in stretch]
             path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-            if len(places) == 1:
-                parts.append(f'<circle class="{curve.style}" cx="{places[0][0]:.1f}" cy="{places[0][1]:.1f}" r="2"/>')
+            if dots or len(places) == 1:
+                parts += [f'<circle class="{curve.style}" cx="{x:.1f}" cy="{y:.1f}" r="2"/>' for x, y in places]
             else:
                 parts.append(f'<polyline class="{curve.style}" points="{path}"/>')
     parts.append("</svg>")

@@ -89,7 +89,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("space", "mark", "Mark", "mark a run, to compare it with others"),
         Key("v", "compare", "Compare", "curves and settings of the marked runs side by side"),
         Key("slash", "filter", "Filter", "show only the runs with these words", show=False),
-        Key("S", "sort", "Sort", "by time, by the best result, by name", show=False),
+        Key("S", "sort", "Sort", "by time, by the best result, by name ... or as a tree of branches", show=False),
         Key("N", "note", "Note", "write down what is to be remembered of a run", show=False),
         Key("R", "rename", "Rename", "give a run another name", show=False),
         Key("P", "report", "Page", "test the run and write one HTML page about it", show=False),

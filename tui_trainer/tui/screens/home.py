@@ -16,7 +16,19 @@ from textual.widgets import DataTable, Static
 
 from tui_trainer.config import read_toml
 from tui_trainer.errors import UserError
-from tui_trainer.past_runs import SORTS, PastRun, as_given, delete, matches, past_runs, rename, sample_data, write_note
+from tui_trainer.past_runs import (
+    ORDERS,
+    PastRun,
+    as_given,
+    delete,
+    matches,
+    ordered,
+    past_runs,
+    rename,
+    sample_data,
+    twig,
+    write_note,
+)
 from tui_trainer.text import display, user_path
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.keys import SCREENS, bindings
@@ -67,10 +79,11 @@ class HomeScreen(Screen[None]):
     def _show(self) -> None:
         everything = past_runs()
         shown = [run for run in everything if matches(run, self._words)]
-        self._runs = sorted(shown, key=SORTS[self._order])
+        listed = ordered(shown, self._order)
+        self._runs = [run for run, _ in listed]
         table = self.query_one(DataTable)
         columns = slice(None) if self.size.width >= WIDE else slice(len(HEADERS) - 2)
-        rows = [self._cells(run)[columns] for run in self._runs]
+        rows = [self._cells(run, twig(depth))[columns] for run, depth in listed]
         fill(table, HEADERS[columns], rows, room=self.size.width - 2)
         table.display = bool(everything)
         self.query_one("#welcome").display = not everything
@@ -81,13 +94,13 @@ class HomeScreen(Screen[None]):
         if everything:
             table.focus()
 
-    def _cells(self, run: PastRun) -> list[Content]:
+    def _cells(self, run: PastRun, before: str) -> list[Content]:
         data = str(run.settings.get("data", "")).rstrip("/").rpartition("/")[2]
         state = "$text-error" if run.state in ("failed", "ended without a word") else "$text-success"
         mark = "* " if run.folder.path in self._marked else ""
         note = f"  {display(run.note, 30)}" if run.note else ""
         return [
-            Content.assemble((mark, "bold $accent"), display(run.name, 40), (note, "$foreground-muted")),
+            Content.assemble((mark, "bold $accent"), before, display(run.name, 40), (note, "$foreground-muted")),
             Content.styled(run.state, state),
             Content.styled(run.best_in_words, "bold"),
             Content.styled(sparkline(run.curve), "$text-accent"),
@@ -177,8 +190,7 @@ class HomeScreen(Screen[None]):
 
     def action_sort(self) -> None:
         """The next order."""
-        orders = list(SORTS)
-        self._order = orders[(orders.index(self._order) + 1) % len(orders)]
+        self._order = ORDERS[(ORDERS.index(self._order) + 1) % len(ORDERS)]
         self._show()
         self.notify(f"Sorted by {self._order}.", timeout=2)
 
