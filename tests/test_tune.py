@@ -54,16 +54,17 @@ def _threads() -> list[threading.Thread]:
 @pytest.mark.parametrize("kind", ["thread", "process"])
 def test_closing_ends_the_workers(digits60: Path, kind: str) -> None:
     workers = multiprocessing.active_children if kind == "process" else _threads
-    before = len(workers())
+    others = set(workers())  # of loaders that other tests have dropped
     config = config_of(digits60).replace(worker_type=kind)
     measuring = tune.measure(config, workers=(1,), seconds_each=60.0)
     while not next(measuring).images_per_second:
         pass
-    assert len(workers()) > before
+    made = set(workers()) - others
+    assert made
     measuring.close()
-    for thread in _threads():
-        thread.join(10.0)
-    assert len(workers()) <= before
+    for worker in made:
+        worker.join(10.0)
+    assert not made & set(workers())
 
 
 def test_it_ends_early_where_two_counts_in_a_row_brought_nothing(
