@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,8 +121,9 @@ class Database:
         asked = _text(f"SELECT {listed} FROM ({self.query}) AS q WHERE {key} IS NOT NULL ORDER BY {key}")
         before: Any = None
         try:
-            with self._engine().connect().execution_options(yield_per=AT_A_TIME) as connection:
-                for number, row in enumerate(connection.execute(asked)):
+            connected = self._engine().connect().execution_options(yield_per=AT_A_TIME)
+            with connected, closing(connected.execute(asked)) as found:
+                for number, row in enumerate(found):
                     if row[0] == before:
                         raise ConfigError(
                             f"order_key = {display(self.key, 40)}: two rows have {display(before, 40)}; "

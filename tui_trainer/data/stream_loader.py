@@ -15,8 +15,10 @@ import numpy as np
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from tui_trainer.config import Config
+from tui_trainer.data import stream_files
 from tui_trainer.data.bad_files import MIN_SEEN, BadFiles
 from tui_trainer.data.datasets import RawBatch
+from tui_trainer.data.follow import FollowLoader
 from tui_trainer.data.index import PARTS, TRAIN, VAL, Index, Stream
 from tui_trainer.data.lanes import LANES, Lane, deal, taken, turns
 from tui_trainer.data.loader import Batch
@@ -185,7 +187,7 @@ def loaders_of(
     least: int,
     rank: int,
     ranks: int,
-) -> tuple[PlannedLoader, PlannedLoader]:
+) -> tuple[PlannedLoader | FollowLoader, PlannedLoader]:
     """Of training and validation, the share of one rank.
 
     Raises:
@@ -206,9 +208,9 @@ def loaders_of(
         if training and least > 1 and not whole and places % batch == 1:
             places -= 1
         batches = places // batch if whole else -(-places // batch)
-        if not batches:
+        if not batches and not stream.follow:
             raise DataError(f"The training part has {places} {index.unit}, fewer than batch_size {batch}: lower it.")
-        if training and loader.steps_per_epoch:
+        if training and loader.steps_per_epoch and not stream.follow:
             batches = min(batches, loader.steps_per_epoch)
         order = StreamOrder(
             stream, part, batch_size=batch, batches=batches, seed=seed, shuffle=training and loader.shuffle,
@@ -217,7 +219,26 @@ def loaders_of(
         )  # fmt: skip
         given = {**options, "drop_last": whole}
         made.append(PlannedLoader(items[part], order, given, bad_files, least if training else 1))
-    return made[0], made[1]
+    return (_following(config, items[TRAIN], stream, bad_files, ranks) if stream.follow else made[0]), made[1]
+
+
+def _following(config: Config, items: StreamItems, stream: Stream, bad_files: BadFiles, ranks: int) -> FollowLoader:
+    """The loader of a file that grows.
+
+    Raises:
+        ConfigError: a setting does not go with it.
+    """
+    loader = config.loader
+    if loader.steps_per_epoch is None:
+        raise ConfigError("A file that grows has no end: give --steps-per-epoch with follow.")
+    if ranks > 1 or config.recipe.grad_accum_steps > 1:
+        raise ConfigError("follow takes lines as they come, one process at a time: leave out nproc, grad_accum_steps.")
+    bad_files.total = max(bad_files.total, loader.steps_per_epoch * loader.batch_size * config.recipe.epochs)
+    path = stream.source.source
+    return FollowLoader(
+        items, stream_files.absolute(path), batch_size=loader.batch_size, steps=loader.steps_per_epoch,
+        bad_files=bad_files, name=path.rpartition("/")[2],
+    )  # fmt: skip
 
 
 def _require_few(stream: Stream, bad_files: BadFiles, unit: str) -> None:
