@@ -13,7 +13,11 @@ from tui_trainer.loader_facts import (
     Measurement,
     batch_in_words,
     candidates,
+    check_memory,
     check_shared_memory,
+    faster_batches,
+    faster_prefetch,
+    free_memory,
     meaning,
     recommend,
     size_in_words,
@@ -137,6 +141,28 @@ def test_small_shared_memory_is_told_of_before_a_worker_dies_of_it(monkeypatch: 
     assert check_shared_memory(LoaderConfig(), FACTS) == ""
     small.f_bavail = 100
     assert check_shared_memory(two, FACTS) == ""
+
+
+def test_too_little_memory_is_told_of() -> None:
+    two = LoaderConfig(num_workers=2, worker_type="process")
+    assert check_memory(two, FACTS, free=10 << 30) == ""
+    assert check_memory(LoaderConfig(num_workers=2), FACTS, free=1 << 20) == ""  # threads share what there is
+    told = check_memory(two, FACTS, free=300_000_000)
+    assert told.startswith("2 workers with batches of 32 need 210 MB of memory, 300 MB are free: lower num_workers")
+    assert check_memory(two, FACTS, free=0) == ""  # the system does not say
+    assert free_memory() > 1 << 20
+
+
+def test_what_batches_and_reading_ahead_bring() -> None:
+    found = [measured(1, 100, batch_size=32), measured(1, 150, batch_size=64), measured(0, 90, batch_size=64)]
+    assert faster_batches(found, 32).startswith("Batches of 64 train 1.5 times as fast as batches of 32")
+    assert faster_batches(found, 64) == ""
+    assert faster_batches(found[:1], 32) == ""
+    assert faster_prefetch(found) == ""
+    ahead = [measured(1, 101, batch_size=32, prefetch_factor=4)]
+    assert faster_prefetch(found + ahead).endswith("brings nothing.")
+    ahead = [measured(1, 120, batch_size=32, prefetch_factor=4), *ahead]
+    assert faster_prefetch(found + ahead) == "--prefetch-factor 4  With it training is 1.20 times as fast."
 
 
 def test_a_system_without_shared_memory_folder_is_not_warned_of() -> None:

@@ -47,6 +47,16 @@ def test_each_worker_count_is_measured_and_grows_until_it_is_final(digits60: Pat
     assert not multiprocessing.active_children()
 
 
+def test_each_batch_size_is_measured_then_reading_ahead_and_time_is_kept(digits60: Path) -> None:
+    found = [m for m in measured(digits60, workers=(0, 1), batch_sizes=(8, 16), prefetch=(4,)) if m.final]
+    tried = [(m.num_workers, m.batch_size, m.prefetch_factor) for m in found]
+    assert tried[:4] == [(0, 8, None), (1, 8, None), (0, 16, None), (1, 16, None)]
+    assert tried[4:] in ([], [(1, 8, 4)])  # it is tried with the best workers, of which there may be none
+    assert all(m.trained_per_second > 0 for m in found)
+    late = [m for m in measured(digits60, workers=(0, 1), batch_sizes=(8, 16), seconds=-1.0) if m.final]
+    assert [(m.batch_size, m.skipped) for m in late] == [(size, tune.OUT_OF_TIME) for size in (8, 8, 16, 16)]
+
+
 def _threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("loader-")]
 

@@ -23,13 +23,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     def install(rates: dict[int, float], skipped: Sequence[int] = (), raised: BaseException | None = None) -> Any:
         asked: list[dict[str, Any]] = []
 
-        def measure(config: Config, *, workers: Any, tell: Callable[[str], None]) -> Iterator[Measurement]:
-            asked.append({"config": config, "workers": workers})
+        def measure(config: Config, *, workers: Any, tell: Callable[[str], None], **more: Any) -> Iterator[Measurement]:
+            asked.append({"config": config, "workers": workers, **more})
             tell("measuring")
             for count, rate in rates.items():
                 yield Measurement(num_workers=count, step_seconds=0.01)
                 yield Measurement(
                     num_workers=count,
+                    batch_size=config.loader.batch_size,
                     step_seconds=0.01,
                     first_batch_seconds=0.5,
                     images_per_second=2 * rate,
@@ -94,6 +95,19 @@ def test_num_workers_is_the_most_that_is_tried(fake: Fake) -> None:
     tune_command.main(["data"])
     tune_command.main(["data", "-j", "3"])
     assert [given["workers"] for given in asked] == [None, (0, 1, 2, 3)]
+
+
+def test_batch_sizes_and_reading_ahead_are_tried_for_a_time(fake: Fake) -> None:
+    asked = fake({0: 1.0, 1: 2.0})
+    tune_command.main(["data"])
+    tune_command.main(["data", "-b", "16"])
+    tune_command.main(["data", "--batch-sizes", "64,32", "--prefetch-factors=1,4", "--max-seconds", "5"])
+    assert [given["batch_sizes"] for given in asked] == [(32, 64, 128), (16,), (32, 64)]
+    assert [given["prefetch"] for given in asked] == [(), (), (1, 4)]
+    assert [given["seconds"] for given in asked] == [60.0, 60.0, 5.0]
+    for words in (["--batch-sizes", "x"], ["--batch-sizes", "0"], ["--max-seconds", "0"], ["--max-seconds"]):
+        with pytest.raises(ConfigError):
+            tune_command.main(["data", *words])
 
 
 @pytest.mark.parametrize(

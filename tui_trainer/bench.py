@@ -66,6 +66,10 @@ class Bench:
         """The configuration with what was chosen."""
         return self._choices.config
 
+    def set(self, **values: Value) -> None:
+        """Go on with other settings of the loader."""
+        self._choices.config = self._choices.config.replace(**({"num_workers": 1} | values))
+
     def with_workers(self, count: int) -> Config:
         """The configuration with so many workers; what only workers can do is left out for none."""
         return self.config.replace(num_workers=count, **({} if count else WITHOUT_WORKERS))

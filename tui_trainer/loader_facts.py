@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tui_trainer.data_config import LoaderConfig
 from tui_trainer.text import display
@@ -13,12 +14,13 @@ ENOUGH = 0.05  # less than this part more is not worth another worker
 PREFETCH = 2  # torch's choice of prefetch_factor
 CANDIDATES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 SHARED_MEMORY = "/dev/shm"
+WORKER_BYTES = 100 << 20  # that a worker process takes for itself, and for a large image
 MOST_CLASSES = 10  # classes of a batch that are named
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One worker count. Until `final` the rates are those of the time so far, 0 before the first batch."""
+    """One setting of the loader. Until `final` the rates are those of the time so far, 0 before the first batch."""
 
     num_workers: int
     step_seconds: float  # of one training step on a batch that is there, nobody loading
@@ -27,6 +29,8 @@ class Measurement:
     trained_per_second: float = 0.0  # images, while training on them
     wait_share: float = 1.0  # of the time of this training, spent waiting for data, in [0, 1]
     final: bool = False
+    batch_size: int = 0
+    prefetch_factor: int | None = None  # where it was tried
     skipped: str = ""  # why it was not measured
 
 
@@ -138,6 +142,62 @@ def check_shared_memory(loader: LoaderConfig, facts: Facts, folder: str = SHARED
         f"{size_in_words(free)} free, and a worker would end with a bus error: lower num_workers, "
         "prefetch_factor or batch_size, or start the container with a larger --shm-size."
     )
+
+
+def check_memory(loader: LoaderConfig, facts: Facts, free: int | None = None) -> str:
+    """A sentence if workers and the batches that they keep ready take more than half of the memory that is free."""
+    free = free_memory() if free is None else free
+    each = WORKER_BYTES if loader.worker_type == "process" else 0
+    needed = (prefetched(loader) + 1) * batch_bytes(loader, facts) + loader.num_workers * each
+    if not free or needed <= free / 2:
+        return ""
+    return (
+        f"{workers_in_words(loader.num_workers)} with batches of {loader.batch_size:,} need {size_in_words(needed)} of "
+        f"memory, {size_in_words(free)} are free: lower num_workers, prefetch_factor or batch_size."
+    )
+
+
+def free_memory() -> int:
+    """Bytes that programs may still take; 0 where the system does not say."""
+    try:
+        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
+        return next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration, ValueError):
+        return 0
+
+
+def faster_batches(measurements: Sequence[Measurement], batch_size: int) -> str:
+    """A sentence if another batch size trains much faster than `batch_size`, each with its best workers."""
+    best: dict[int, float] = {}
+    for m in measurements:
+        if m.final and not m.skipped and m.prefetch_factor is None:
+            best[m.batch_size] = max(best.get(m.batch_size, 0.0), m.trained_per_second)
+    here = best.get(batch_size, 0.0)
+    fastest = max(best, key=lambda size: best[size], default=batch_size)
+    if not here or best[fastest] < 1.1 * here:
+        return ""
+    return (
+        f"Batches of {fastest:,} train {best[fastest] / here:.1f} times as fast as batches of {batch_size:,}; what is "
+        "learned differs too, and lr wants to grow with them."
+    )
+
+
+def faster_prefetch(measurements: Sequence[Measurement]) -> str:
+    """What reading further ahead brought, if it was tried."""
+    tried = [m for m in measurements if m.prefetch_factor is not None and m.final and not m.skipped]
+    if not tried:
+        return ""
+    best = max(tried, key=lambda m: m.trained_per_second)
+    usual = [m.trained_per_second for m in measurements if _same_but_prefetch(m, best)]
+    if not usual or best.trained_per_second < (1 + ENOUGH) * max(usual):
+        return f"Reading further ahead than {PREFETCH} batches a worker brings nothing."
+    times = best.trained_per_second / max(usual)
+    return f"--prefetch-factor {best.prefetch_factor}  With it training is {times:.2f} times as fast."
+
+
+def _same_but_prefetch(one: Measurement, other: Measurement) -> bool:
+    same = (one.num_workers, one.batch_size) == (other.num_workers, other.batch_size)
+    return same and one.prefetch_factor is None and one.final and not one.skipped
 
 
 def meaning(loader: LoaderConfig, facts: Facts) -> list[str]:

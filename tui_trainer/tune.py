@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
@@ -21,10 +22,13 @@ from tui_trainer.loader_facts import (
     FirstBatch,
     Measurement,
     candidates,
+    check_memory,
     check_shared_memory,
+    recommend,
     workers_in_words,
 )
 
+OUT_OF_TIME = "There was no time left for the rest: --max-seconds gives more."
 LOOK = 0.25  # seconds between two looks at a rate that is being measured
 STEP_SECONDS, MOST_STEPS = 0.5, 50  # how long and how often a training step is timed
 
@@ -54,36 +58,69 @@ def measure(
     config: Config,
     *,
     workers: Sequence[int] | None = None,
+    batch_sizes: Sequence[int] = (),
+    prefetch: Sequence[int] = (),
     seconds_each: float = 3.0,
+    seconds: float = math.inf,
     tell: Callable[[str], None] = lambda text: None,
 ) -> Generator[Measurement, None, None]:
-    """The speed of the configured loader with each of the worker counts.
+    """The speed of the configured loader with each of the worker counts, for each batch size.
 
     Several times a second it yields how far the present one is; closing the generator ends its
     processes. Without `workers` it takes `candidates()` and ends where two in a row brought
-    nothing. `tell` hears what is being done.
+    nothing. `prefetch` is tried with the workers that were best. After `seconds` in all the rest is skipped. `tell`
+    hears what is being done.
 
     Raises:
         UserError: the data or the model does not do.
     """
-    threads = torch.get_num_threads()
+    threads, ends = torch.get_num_threads(), time.monotonic() + seconds
     try:
         set_up_torch(config)
-        bench = Bench(config, tell)
-        tell("measuring the images, then a training step")
-        step, step_seconds = timed_step(bench)
-        counts = candidates() if workers is None else tuple(workers)
-        done: list[Measurement] = []
-        for turn, count in enumerate(counts):
-            tell(f"measuring {workers_in_words(count)}, {turn + 1} of {len(counts)}")
-            blank = Measurement(num_workers=count, step_seconds=step_seconds)
-            for measurement in _measure_one(bench, step, count, turn / len(counts), blank, seconds_each):
+        bench, done = Bench(config, tell), list[Measurement]()
+        for size in batch_sizes or (config.loader.batch_size,):
+            for measurement in _of_size(bench, size, workers, seconds_each, ends, tell):
                 yield measurement
                 done += [measurement] * measurement.final
-            if workers is None and _levelled_off(done):
-                return
+        best = recommend([m for m in done if m.batch_size == config.loader.batch_size])
+        for factor in prefetch if best is not None and best.num_workers else ():
+            assert best is not None
+            bench.set(batch_size=config.loader.batch_size, prefetch_factor=factor)
+            tell(f"measuring {factor} batches ahead")
+            step, step_seconds = timed_step(bench)
+            blank = _blank(bench, best.num_workers, step_seconds, factor)
+            yield from _measure_one(bench, step, best.num_workers, 0.5, blank, seconds_each, ends)
     finally:
         torch.set_num_threads(threads)
+
+
+def _of_size(
+    bench: Bench,
+    size: int,
+    workers: Sequence[int] | None,
+    seconds_each: float,
+    ends: float,
+    tell: Callable[[str], None],
+) -> Iterator[Measurement]:
+    """One batch size with each worker count."""
+    bench.set(batch_size=size)
+    tell("measuring the images, then a training step")
+    step, step_seconds = timed_step(bench)
+    counts = candidates() if workers is None else tuple(workers)
+    done = list[Measurement]()
+    for turn, count in enumerate(counts):
+        tell(f"measuring {workers_in_words(count)}, {turn + 1} of {len(counts)}")
+        blank = _blank(bench, count, step_seconds)
+        for measurement in _measure_one(bench, step, count, turn / len(counts), blank, seconds_each, ends):
+            yield measurement
+            done += [measurement] * measurement.final
+        if workers is None and _levelled_off(done):
+            return
+
+
+def _blank(bench: Bench, count: int, step_seconds: float, prefetch: int | None = None) -> Measurement:
+    size = bench.config.loader.batch_size
+    return Measurement(num_workers=count, step_seconds=step_seconds, batch_size=size, prefetch_factor=prefetch)
 
 
 def _levelled_off(done: list[Measurement]) -> bool:
@@ -110,14 +147,16 @@ def timed_step(bench: Bench) -> tuple[Step, float]:
 
 
 def _measure_one(
-    bench: Bench, step: Step, count: int, part: float, blank: Measurement, seconds: float
+    bench: Bench, step: Step, count: int, part: float, blank: Measurement, seconds: float, ends: float
 ) -> Iterator[Measurement]:
     """Half of the time batches alone, half of it training on them.
 
     Training is measured and not reckoned from the other two figures: where the model computes on
     the processors too, it and the workers take them from each other.
     """
-    if problem := check_shared_memory(bench.with_workers(count).loader, bench.facts):
+    loader = bench.with_workers(count).loader
+    problem = check_shared_memory(loader, bench.facts) or check_memory(loader, bench.facts)
+    if problem := problem or OUT_OF_TIME * (time.monotonic() > ends):
         yield replace(blank, skipped=problem, final=True)
         return
     yield blank

@@ -9,15 +9,25 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
 from tui_trainer.config import Config, resolve
 from tui_trainer.errors import ConfigError
-from tui_trainer.loader_facts import Measurement, Recommendation, candidates, recommend
+from tui_trainer.loader_facts import (
+    Measurement,
+    Recommendation,
+    candidates,
+    faster_batches,
+    faster_prefetch,
+    recommend,
+)
+from tui_trainer.results.command_line import Parser
 from tui_trainer.text import display
 
 WIDEST = 40  # cells of a bar
+SECONDS = 60.0  # that all of it takes at most
 INTERRUPTED = 130
 
 
@@ -25,7 +35,8 @@ def main(argv: Sequence[str]) -> int:
     """Measure, and print a table or with --json one object; the exit code.
 
     With --lr it looks for a learning rate instead. --num-workers is the most that is tried; without it, the number
-    of processors.
+    of processors. --batch-sizes are tried beside --batch-size, --prefetch-factors with the best workers; all of it ends
+    after --max-seconds.
 
     Raises:
         UserError: a flag, the data or the model does not do.
@@ -33,7 +44,8 @@ def main(argv: Sequence[str]) -> int:
     from tui_trainer import flags
 
     ranging = "--lr" in argv  # here a question and no value
-    arguments = flags.parse([word for word in argv if word != "--lr"])
+    grid, words = _grid([word for word in argv if word != "--lr"])
+    arguments = flags.parse(words)
     config = resolve(arguments.values, arguments.config).config
     if config.run.resume:
         raise ConfigError("tune measures a dataset, not a run: leave out --resume; -c takes the settings of a run.")
@@ -43,16 +55,60 @@ def main(argv: Sequence[str]) -> int:
         return _range(config, as_json=arguments.json)
     most = config.loader.num_workers if "num_workers" in arguments.values else None
     try:
-        found = _measure(config, most)
+        found = _measure(config, most, grid.around(config, given="batch_size" in arguments.values))
     except KeyboardInterrupt:
         print("tui-trainer: stopped before everything was measured.", file=sys.stderr)
         return INTERRUPTED
-    best = recommend(found)
+    size = config.loader.batch_size
+    best = recommend([m for m in found if m.batch_size == size and m.prefetch_factor is None])
     if arguments.json:
         print(json.dumps(_record(config, found, best)), flush=True)
     else:
         _print(config, found, best)
     return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Grid:
+    """What is tried beside the worker counts, and for how long."""
+
+    batch_sizes: tuple[int, ...]
+    prefetch: tuple[int, ...]
+    seconds: float
+
+    def around(self, config: Config, *, given: bool) -> _Grid:
+        """With the configured batch size first; where nothing was asked for, larger ones after it."""
+        size = config.loader.batch_size
+        if self.batch_sizes or given or config.loader.batch_sampler or config.loader.steps_per_epoch:
+            return replace(self, batch_sizes=tuple(dict.fromkeys((size, *self.batch_sizes))))
+        return replace(self, batch_sizes=(size, 2 * size, 4 * size))
+
+
+def _grid(argv: Sequence[str]) -> tuple[_Grid, list[str]]:
+    """The flags of this command alone, and the other words.
+
+    Raises:
+        ConfigError: they are not understood.
+    """
+    parser = Parser(prog="tui-trainer tune", add_help=False, allow_abbrev=False)
+    parser.add_argument("--batch-sizes", type=_counts, default=())
+    parser.add_argument("--prefetch-factors", type=_counts, default=())
+    parser.add_argument("--max-seconds", type=float, default=SECONDS)
+    asked, words = parser.parse_known_args(list(argv))
+    if not asked.max_seconds > 0:
+        raise ConfigError("--max-seconds must be greater than 0.")
+    return _Grid(batch_sizes=asked.batch_sizes, prefetch=asked.prefetch_factors, seconds=asked.max_seconds), words
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    """`32,64` as numbers; a ValueError is told as a usage error."""
+    counts = tuple(int(part) for part in text.split(","))
+    if min(counts) < 1:
+        raise ValueError
+    return counts
+
+
+_counts.__name__ = "list of whole numbers"  # what argparse calls it
 
 
 def _range(config: Config, *, as_json: bool) -> int:
@@ -85,7 +141,7 @@ def _range(config: Config, *, as_json: bool) -> int:
     return 0
 
 
-def _measure(config: Config, most: int | None) -> list[Measurement]:
+def _measure(config: Config, most: int | None, grid: _Grid) -> list[Measurement]:
     """What is final. Progress goes to stderr."""
     from tui_trainer.headless import choose_progress
 
@@ -95,7 +151,15 @@ def _measure(config: Config, most: int | None) -> list[Measurement]:
         from tui_trainer import failures, tune
 
         workers = None if most is None else candidates(most)
-        measuring, found = tune.measure(config, workers=workers, tell=progress.tell), list[Measurement]()
+        found = list[Measurement]()
+        measuring = tune.measure(
+            config,
+            workers=workers,
+            batch_sizes=grid.batch_sizes,
+            prefetch=grid.prefetch,
+            seconds=grid.seconds,
+            tell=progress.tell,
+        )
         try:
             with _asked_to_stop() as asked, contextlib.closing(measuring):
                 for measurement in measuring:
@@ -135,6 +199,8 @@ def _record(config: Config, found: list[Measurement], best: Recommendation | Non
         "measurements": [
             {
                 "num_workers": m.num_workers,
+                "batch_size": m.batch_size,
+                "prefetch_factor": m.prefetch_factor,
                 "images_per_second": round(m.images_per_second, 3),
                 "trained_per_second": round(m.trained_per_second, 3),
                 "wait_share": round(m.wait_share, 4),
@@ -155,23 +221,29 @@ def _print(config: Config, found: list[Measurement], best: Recommendation | None
 
     console = Console(highlight=False)
     table = Table(box=None if console.options.ascii_only else box.SIMPLE_HEAD, pad_edge=False)
-    for head in ("workers", "loader/s", "", "train/s", "waits", "first batch"):
+    for head in ("workers", "batch", "loader/s", "", "train/s", "waits", "first batch"):
         table.add_column(Text(head), justify="left" if not head else "right", no_wrap=True)
     fastest = max(m.images_per_second for m in found) or 1.0
     full = "#" if console.options.ascii_only else "█"
     room = max(1, min(WIDEST, console.width - 60))
     for m in found:
-        chosen = best is not None and m.num_workers == best.num_workers
+        usual = m.batch_size == config.loader.batch_size and m.prefetch_factor is None
+        chosen = best is not None and usual and m.num_workers == best.num_workers
+        ahead = f", {m.prefetch_factor} ahead" if m.prefetch_factor else ""
+        what = (str(m.num_workers), f"{m.batch_size:,}{ahead}")
         bar = Text(full * round(m.images_per_second / fastest * room), style="green" if chosen else "cyan")
         texts = (f"{m.images_per_second:,.0f}", bar, f"{m.trained_per_second:,.0f}", f"{m.wait_share:.0%}")
-        cells = (str(m.num_workers), *texts, f"{m.first_batch_seconds or 0:.2f} s")
-        skipped = (str(m.num_workers), "skipped", "", "", "", "")
+        cells = (*what, *texts, f"{m.first_batch_seconds or 0:.2f} s")
+        skipped = (*what, "skipped", "", "", "", "")
         table.add_row(*(skipped if m.skipped else cells), style="bold" if chosen else "")
-    step = f"{1000 * found[0].step_seconds:.3g} ms a training step"
-    title = f"{display(config.data.data)}: {config.model.model}, batches of {config.loader.batch_size:,}, {step}"
+    step = f"{1000 * found[0].step_seconds:.3g} ms a training step of {config.loader.batch_size:,}"
+    title = f"{display(config.data.data)}: {config.model.model}, {step}"
     console.print(Text(f"{title}. Images/s of the loader alone, and of training:"), soft_wrap=True)
     console.print(table)
     for text in dict.fromkeys(m.skipped for m in found if m.skipped):
         console.print(Text(text, style="yellow"), soft_wrap=True)
+    for text in (faster_batches(found, config.loader.batch_size), faster_prefetch(found)):
+        if text:
+            console.print(Text(text), soft_wrap=True)
     if best is not None:
         console.print(Text(f"--num-workers {best.num_workers}  {best.reason}", style="green"), soft_wrap=True)

@@ -185,7 +185,8 @@ class Noted(Numbers):
     """Each input says in which process it was read, and which numbers `note_worker` has heard there."""
 
     def __getitem__(self, index: int) -> Any:
-        return np.array([os.getpid(), len(started), *started[:1]] + [-1.0] * (1 - len(started[:1]))), self.y[index]
+        number = started[0] if started else -1
+        return np.array([os.getpid(), len(started), number, os.getppid()], np.float64), self.y[index]
 
 
 def note_worker(number: int) -> None:

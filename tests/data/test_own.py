@@ -226,7 +226,7 @@ def test_an_own_function_is_called_in_each_worker(persistent: bool) -> None:
     data = built("Noted", **values)
     notes = [torch.cat([inputs for _, inputs, _ in read(data, epoch)]).unique(dim=0) for epoch in (0, 1)]
     for note in notes:
-        assert note[:, 1:].tolist() in ([[1, 0], [1, 1]], [[1, 1], [1, 0]])  # each worker once, with its number
+        assert note[:, 1:3].tolist() in ([[1, 0], [1, 1]], [[1, 1], [1, 0]])  # each worker once, with its number
     processes = {int(pid) for note in notes for pid in note[:, 0].tolist()}
     assert os.getpid() not in processes
     assert len(processes) == (2 if persistent else 4)  # workers are kept from epoch to epoch, or started anew
