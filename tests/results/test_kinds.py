@@ -22,6 +22,8 @@ KINDS: dict[str, tuple[object, ...]] = {  # name -> what it learns from
     "own pictures": (f"{CODE}:Pictures", "--model", "mlp"),
     "own numbers": (f"{CODE}:Numbers",),
     "own stream": (f"{CODE}:ShortStream", "--val-data", f"{CODE}:ShortStream", "--steps-per-epoch", 50),
+    "rows of a database": (ROOT / "sample_data" / "wine.db",),
+    "a stream of images": (ROOT / "sample_data" / "digits.jsonl", "--stream", "true"),
     "numbers of images": (MANIFEST, "--target", "ink"),
     "labels of images": (MANIFEST, "--target", "tags", "--label-separator", "|", "--missing", "drop"),
 }
@@ -53,9 +55,8 @@ def test_figures_are_those_of_the_run_and_the_export_agrees(kind: str, run_cli: 
     assert "Not tested" not in page
     dots = page.count('<circle class="val"') - 2 * page.count("<h2>Curves")  # one epoch: a dot each
     assert dots == (told["samples"] if told["task"] == "regression" else 0)
-    assert page.count("data:image/jpeg") == (
-        0 if kind in ("own numbers", "own stream") else 24 if "own" not in kind else 6
-    )
+    pictures = {"numbers of images": 24, "labels of images": 24, "own pictures": 6}
+    assert page.count("data:image/jpeg") == pictures.get(kind, 0)
 
 
 def test_what_an_own_dataset_yields_is_in_no_file(run_cli: Cli, tmp_path: Path) -> None:

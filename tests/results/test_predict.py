@@ -73,11 +73,12 @@ def test_json_lines_and_top_k(digits_run: Path, run_cli: Callable[..., Any]) -> 
     assert len(json.loads(run_cli("predict", digits_run, "--json", IMAGES[0]).out)["predictions"]) == 3
 
 
-def test_paths_come_from_stdin(digits_run: Path, start: Callable[..., Any]) -> None:
-    process = start("predict", digits_run, "-", "--json", stdin=-1)
-    out, _ = process.popen.communicate("\n".join([*IMAGES, "", "nothing.png\n"]), timeout=60)
-    assert [json.loads(line)["path"] for line in out.splitlines()] == [*IMAGES, "nothing.png"]
-    assert process.popen.returncode == 3
+def test_paths_come_from_stdin(digits_run: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = io.BytesIO("\n".join([*IMAGES, "", "nothing.png\n"]).encode())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(lines))
+    told = run_cli("predict", digits_run, "-", "--json")
+    assert [json.loads(line)["path"] for line in told.out.splitlines()] == [*IMAGES, "nothing.png"]
+    assert told.code == 3
 
 
 def test_what_a_person_means_by_a_word(tmp_path: Path) -> None:

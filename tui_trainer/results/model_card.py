@@ -80,7 +80,8 @@ def _preprocessing(trained: Trained) -> dict[str, Any]:
         return {}
     numbers = {"mean": list(learned.mean), "std": list(learned.std)}
     if learned.kind == "rows":
-        return {"columns": [dict(one) for one in learned.encoding], **numbers}
+        columns = [{key: value for key, value in one.items() if value is not None} for one in learned.encoding]
+        return {"columns": columns, **numbers}
     return {"image_size": spec.image_size, "resize": spec.resize, "resampler": RESAMPLER, **numbers}
 
 

@@ -180,8 +180,8 @@ def _count(count: int, share: float, *, right: bool) -> str:
 def _worst(tested: Tested) -> str:
     outcomes = tested.outcomes
     hardest = outcomes.hardest()[:PICTURES].tolist()
-    if tested.trained.preprocessing.kind == "rows":
-        rows = [(f"row {tested.name(i)}", tested.in_words(i)[1]) for i in hardest]
+    if not tested.has_pictures:
+        rows = [(tested.label(i), tested.in_words(i)[1]) for i in hardest]
         return f"<h2>Hardest samples</h2>{table(('', ''), rows)}"
     shown_ones = [picture(tested.picture(i), [text(tested.name(i), 80), *_verdict(outcomes, i)]) for i in hardest]
     return f'<h2>Hardest samples</h2><div class="pictures">{"".join(shown_ones)}</div>' if shown_ones else ""

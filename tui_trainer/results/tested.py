@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.data.datasets import ImageDataset
-from tui_trainer.data.index import Index
+from tui_trainer.data.index import Index, Own, Rows, Stream
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.results.inference import answers, streamed
 from tui_trainer.results.outcomes import JUDGES, Classified, Labelled, Outcomes, Regressed
@@ -44,6 +44,18 @@ class Tested:
     def path(self, sample: int) -> Path:
         """Where a sample of `outcomes` lies."""
         return Path(os.fsdecode(self.index.path(int(self.members[sample]))))
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether a sample can be looked at: rows are no pictures, and what a stream gave is gone."""
+        inputs = self.index.inputs
+        gone = isinstance(inputs, Stream) or (isinstance(inputs, Own) and inputs.streams)
+        return self.trained.preprocessing.kind != "rows" and not gone
+
+    def label(self, sample: int) -> str:
+        """What a sample of `outcomes` is called where it is no picture."""
+        is_row = isinstance(self.index.inputs, Rows)
+        return f"row {display(self.name(sample))}" if is_row else display(self.name(sample))
 
     def picture(self, sample: int) -> Pixels | None:
         """A sample of `outcomes` as it is in the dataset (H, W, 3) or (H, W, 1); None if it is no picture."""

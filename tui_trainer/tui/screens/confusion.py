@@ -13,7 +13,7 @@ from textual.widgets.option_list import Option
 
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
-from tui_trainer.tui.screens.look import LookScreen
+from tui_trainer.tui.screens.look import looking_at
 from tui_trainer.tui.widgets.confusion_matrix import ConfusionMatrix
 from tui_trainer.tui.widgets.key_bar import KeyBar
 
@@ -104,7 +104,7 @@ class ConfusionScreen(Screen[None]):
         title = f"{display(names[true], 40)} taken for {display(names[predicted], 40)}"
         if true == predicted:
             title = f"{display(names[true], 40)}, recognised"
-        self.app.push_screen(LookScreen(self._tested, samples.tolist(), f"{title}, most confident first"))
+        self.app.push_screen(looking_at(self._tested, samples.tolist(), f"{title}, most confident first"))
 
     def action_order(self) -> None:
         """Classes as they are, or those with most errors first."""

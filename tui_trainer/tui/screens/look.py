@@ -14,6 +14,7 @@ from textual.widgets import Static
 from tui_trainer.errors import UserError
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.screens.dialogs import TextScreen
 from tui_trainer.tui.widgets.gallery import Gallery, Shown
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.work import Work, Works
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
     from tui_trainer.tui.explorer import Pixels
 
 TICK = 0.1  # seconds between two looks at what the thread has read
+
+
+def looking_at(tested: Tested, samples: Sequence[int], title: str) -> Screen[None]:
+    """Samples of a test as pictures, or in words where they are none."""
+    if tested.has_pictures:
+        return LookScreen(tested, samples, title)
+    return TextScreen(title, "\n".join(f"{tested.label(sample)}: {tested.in_words(sample)[1]}" for sample in samples))
 
 
 class LookScreen(Screen[None]):

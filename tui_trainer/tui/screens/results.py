@@ -15,8 +15,7 @@ from textual.widgets import DataTable, Static
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.confusion import ConfusionScreen
-from tui_trainer.tui.screens.dialogs import TextScreen
-from tui_trainer.tui.screens.look import LookScreen
+from tui_trainer.tui.screens.look import looking_at
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.residuals import Residuals
 from tui_trainer.tui.widgets.table import fill
@@ -193,11 +192,7 @@ class ResultsScreen(Screen[None]):
         if tested is None:
             return
         hardest, title = tested.outcomes.hardest()[:MOST_HARDEST].tolist(), "Hardest samples, the greatest loss first"
-        if tested.trained.preprocessing.kind == "rows":
-            lines = (f"row {tested.name(sample)}: {tested.in_words(sample)[1]}" for sample in hardest)
-            self.app.push_screen(TextScreen(title, "\n".join(lines)))
-        else:
-            self.app.push_screen(LookScreen(tested, hardest, title))
+        self.app.push_screen(looking_at(tested, hardest, title))
 
     def action_order(self) -> None:
         """Worst classes first, or in their order."""
