@@ -7,9 +7,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import onnxruntime
 import pytest
+import torch
 
 from tests.conftest import ROOT, Told
 from tui_trainer.results.tested import run_test
@@ -78,13 +77,13 @@ def test_what_an_own_dataset_yields_is_in_no_file(run_cli: Cli, tmp_path: Path) 
 def test_rows_are_standardised_inside_the_graph_where_that_is_asked_for(run_cli: Cli, tmp_path: Path) -> None:
     run, table = tmp_path / "run", ROOT / "sample_data" / "numbers.csv"
     assert run_cli("--no-tui", table, "--epochs", 1, "--threads", 1, "--output-dir", run).code == 0
-    done = run_cli("export", run, "--format", "onnx", "--preprocessing", "--json").json
+    done = run_cli("export", run, "--format", "pt2", "--preprocessing", "--json").json
     assert done["inside"] == "normalise -> model -> units of the targets"
     assert done["verified"]["samples"] == 128
-    session = onnxruntime.InferenceSession(done["file"], providers=["CPUExecutionProvider"])
+    program = torch.export.load(done["file"]).module()
     with table.open(newline="") as file:
         rows = [[float(value) for value in row[:3]] for row in list(csv.reader(file))[1:6]]
-    (outputs,) = session.run(None, {"inputs": np.array(rows, np.float32)})
+    outputs = program(torch.tensor(rows))
     told = run_cli("predict", run, table, "--json").out.splitlines()[:5]
     expected = [json.loads(line)["predictions"][0]["value"] for line in told]
     assert outputs[:, 0].tolist() == pytest.approx(expected, abs=1e-4)

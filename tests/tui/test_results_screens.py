@@ -11,7 +11,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, OptionList, Static
 
-from tests.conftest import DIGITS, copy_digits
+from tests.conftest import DIGITS, ROOT, copy_digits
 from tests.tui.conftest import MAKER
 from tui_trainer.results.outcomes import Regressed, classified
 from tui_trainer.results.tested import run_test
@@ -19,6 +19,7 @@ from tui_trainer.results.trained import load_trained
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.confusion import ConfusionScreen
+from tui_trainer.tui.screens.dialogs import TextScreen
 from tui_trainer.tui.screens.export import ExportScreen
 from tui_trainer.tui.screens.look import LookScreen
 from tui_trainer.tui.screens.results import ResultsScreen
@@ -95,6 +96,27 @@ async def test_figures_parts_and_order(make_app: MAKER, trained_run: Path) -> No
         assert isinstance(pilot.app.screen, LookScreen)
         await pilot.press("escape", "escape")
         assert pilot.app.screen is pilot.app.get_screen("train")
+
+
+async def test_rows_are_looked_at_in_words_and_own_code_runs_where_it_is_trusted(
+    make_app: MAKER, tmp_path: Path
+) -> None:
+    from tui_trainer.config import build
+    from tui_trainer.session import LocalSession
+
+    (tmp_path / "mine.py").write_text("items = lambda: [([float(i), float(i % 3)], i % 2) for i in range(40)]\n")
+    sources = {"rows": str(ROOT / "sample_data" / "wine.csv"), "own": f"{tmp_path / 'mine.py'}:items"}
+    for name, data in sources.items():
+        settings = {"epochs": 1, "threads": 1, "output_dir": str(tmp_path / name), "trust_code": True}
+        list(LocalSession(build({**settings, "data": data, "device": "cpu"})).events())
+    async with make_app(trust_code=True).run_test(size=(80, 24)) as pilot:
+        await figures_of(pilot, tmp_path / "rows")
+        await pilot.press("w")
+        assert isinstance(pilot.app.screen, TextScreen)
+        assert pilot.app.screen._text.startswith("row ")
+        await pilot.press("escape", "escape")
+        screen = await figures_of(pilot, tmp_path / "own")
+        assert not screen._error
 
 
 async def test_from_the_matrix_to_the_pictures_to_the_list(make_app: MAKER, trained_run: Path) -> None:

@@ -23,6 +23,11 @@ class Draft:
         """Every setting by its name."""
         return self._values
 
+    @property
+    def trusts_code(self) -> bool:
+        """Whether the user's own code from anywhere may run: `--trust-code`."""
+        return bool(self._values["trust_code"])
+
     def text(self, name: str) -> str:
         """A value as a form shows it."""
         return SETTINGS[name].to_text(self._values[name])

@@ -76,7 +76,7 @@ class ExportScreen(ModalScreen[None]):
         from tui_trainer.results.trained import load_trained
 
         require(form)
-        trained = load_trained(self._run)
+        trained = load_trained(self._run, trusted=self.app.draft.trusts_code)  # type: ignore[attr-defined]
         done = export(trained, form, user_path(self._run) / "export" / form, preprocessing=preprocessing)
         self._told = Content.assemble(
             (f"{display(done.path, 300)}\n", "bold $text-success"),

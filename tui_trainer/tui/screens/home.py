@@ -236,7 +236,8 @@ class HomeScreen(Screen[None]):
         from tui_trainer.results.report import save_report
 
         try:
-            told, severity = f"Written: {display(save_report(run.folder), 300)}", "information"
+            path = save_report(run.folder, trusted=self._draft.trusts_code)
+            told, severity = f"Written: {display(path, 300)}", "information"
         except UserError as error:
             told, severity = str(error), "error"
         except Exception as error:

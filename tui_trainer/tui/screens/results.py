@@ -91,7 +91,8 @@ class ResultsScreen(Screen[None]):
                 raise _LeftError
 
         try:
-            tested = run_test(load_trained(self._run), part=part, tell=tell)
+            trusted = self.app.draft.trusts_code  # type: ignore[attr-defined]
+            tested = run_test(load_trained(self._run, trusted=trusted), part=part, tell=tell)
             tested.outcomes.metrics  # noqa: B018 - the bootstrap takes its time here, not on the screen
             self._tested = tested
         except _LeftError:

@@ -85,7 +85,8 @@ class TryScreen(ModalScreen[None]):
         from tui_trainer.results.trained import load_trained
 
         if self._trained is None:
-            self._trained = load_trained(self._run)
+            trusted = self.app.draft.trusts_code  # type: ignore[attr-defined]
+            self._trained = load_trained(self._run, trusted=trusted)
         if self._trained.preprocessing.kind == "rows":
             raise ConfigError("The model takes rows of a table: tui-trainer predict RUN FILE answers for each row.")
         prediction = next(iter(predict(self._trained, [self._asked])))
