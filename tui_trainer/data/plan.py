@@ -24,7 +24,7 @@ from tui_trainer.data.index import TRAIN, VAL, ranks
 from tui_trainer.errors import DataError
 
 ROWS, BYTES = 256, 1 << 20  # of a block at most
-FIRST_ROWS, MOST = 16, 8192  # rows of a block at first; so many blocks are too many, and pairs of them become one
+FIRST_ROWS, MOST = 16, 1024  # rows of a block at first; so many blocks are too many, and pairs of them become one
 ARRAYS = ("file", "start", "end", "first", "rows")
 KEPT = 1000  # bad rows that are named in a report
 
