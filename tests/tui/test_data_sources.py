@@ -8,6 +8,7 @@ import pytest
 from textual.widgets import Input, Static
 
 from tests.conftest import ROOT
+from tests.data.streams_made import shard
 from tests.data.test_idx import write_pair
 from tests.tui.conftest import MAKER
 from tests.tui.test_data_screen import screen_of, until
@@ -23,6 +24,9 @@ CODE = ROOT / "tests" / "data" / "own_code.py"
         ({"data": str(SAMPLES / "numbers.csv")}, "regression", "rows of 3 numbers"),
         ({"data": str(SAMPLES / "digits_manifest.csv"), "target": ("ink",)}, "ink from 0.25", "sees 32x32 grey"),
         ({"data": "IDX"}, "30: 20 train, 10 val", "sees 32x32 grey"),
+        ({"data": str(SAMPLES / "wine.db")}, "178: 138 train", "rows of 13 numbers"),
+        ({"data": str(SAMPLES / "digits.jsonl"), "stream": True}, "one of 10 classes", "sees 32x32 grey"),
+        ({"data": "TAR"}, "samples", "sees 32x32 grey"),
         ({"data": f"{CODE}:Noisy", "trust_code": True}, "40: 32 train, 8 val", "of shape 4"),
     ],
 )
@@ -32,6 +36,8 @@ async def test_the_screen_reports_on_it(
     if settings["data"] == "IDX":
         write_pair(tmp_path, "train", slice(0, 3))
         settings = {"data": str(tmp_path)}
+    if settings["data"] == "TAR":
+        settings = {"data": shard(tmp_path / "a.tar", range(60))}
     app = make_app("data", **settings)
     async with app.run_test(size=(120, 40)) as pilot:
         screen = screen_of(app)
@@ -40,7 +46,7 @@ async def test_the_screen_reports_on_it(
         assert screen._look.error == ""
         report = screen._look.report
         assert report is not None
-        assert shown in " ".join(text for _, text in report.facts())
+        assert shown in " ".join(text for fact in report.facts() for text in fact)
         await until(pilot, lambda: caption in str(screen.query_one("#caption", Static).content))
 
 

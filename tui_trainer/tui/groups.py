@@ -24,11 +24,12 @@ DATA = (
     Group("pixels", ("crop_scale", "normalize", "mean", "std")),
     Group("tables", ("target", "features", "ignore_columns", "missing", "part_column", "header")),
     Group("manifests", ("path_column", "targets", "label_separator", "data_root", "data_args", "max_bad")),
+    Group("streams", ("query", "order_key", "stream", "follow")),
 )
 LOADER = (
     Group("", ("batch_size", "shuffle", "num_workers", "worker_type", "prefetch_factor", "pin_memory", "drop_last")),
     Group("workers", ("persistent_workers", "timeout", "multiprocessing_context", "worker_init_fn")),
-    Group("order and batches", ("sampler", "batch_sampler", "collate_fn", "steps_per_epoch")),
+    Group("order and batches", ("sampler", "batch_sampler", "collate_fn", "steps_per_epoch", "shuffle_buffer")),
 )
 MODEL = (
     Group("", ("model", "pretrained", "pretrained_group", "include_layers", "exclude_layers", "freeze")),
