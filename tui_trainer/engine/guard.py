@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -33,17 +34,17 @@ class Guard:
         self._on_device = torch.tensor(counts, device=self._device)
         self.told = self._total
 
-    @torch.no_grad()
     def begin(self) -> None:
         """Before a forward pass: running statistics, as of batch normalisation, take a NaN in and never lose it."""
         if self._buffers:
-            torch._foreach_copy_(self._before, self._buffers)
+            with torch.no_grad():
+                torch._foreach_copy_(self._before, self._buffers)
 
-    def step(self, finite: Tensor, act: Callable[[], object]) -> bool:
-        """Call `act`, which updates the weights, unless `finite` () is false; whether it was called."""
-        if self.looks:
-            return self._look(bool(finite), act)
-        self._tell(finite, act)
+    def step(self, loss: Tensor, act: Callable[[], object]) -> bool:
+        """Call `act`, which updates the weights, unless `loss` () is not finite; whether it was called."""
+        if self.looks:  # on the CPU a tenth of the time of `isfinite`
+            return self._look(math.isfinite(loss.item()), act)
+        self._tell(loss.isfinite(), act)
         return True
 
     def _look(self, finite: bool, act: Callable[[], object]) -> bool:

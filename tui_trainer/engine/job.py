@@ -135,7 +135,7 @@ class Job:
         if self.ranks.size > 1:
             self.keeping.now = lambda: self.ranks.clock(self.clock)
         self.sums = Sums(self.measure, self.device, self.ranks)  # of the epoch so far
-        self.interval = Sums(self.measure, self.device, self.ranks)  # since the last Progress
+        self.interval = Sums(self.measure, self.device, self.ranks, within=self.sums)  # since the last Progress
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)
 
@@ -196,7 +196,7 @@ class Job:
 
     def begin(self, group: Sequence[Batch]) -> bool:
         """Whether there is something to learn in the batches of a step."""
-        return self.ranks.begin(sum(len(batch.targets) for batch in group), self.pace.waited, self.clock)
+        return self.ranks.begin(sum(batch.targets.shape[0] for batch in group), self.pace.waited, self.clock)
 
     def clock(self) -> Moment:
         """What the time says."""
@@ -214,9 +214,7 @@ class Job:
     def count(self, number: int, scored: Iterable[Scored]) -> None:
         """Move the state on by one step, which ended with batch `number`; a loss that is not finite is in no mean."""
         for loss, outputs, targets in scored:
-            finite = loss.isfinite()
-            self.sums.add(loss, outputs, targets, finite)
-            self.interval.add(loss, outputs, targets, finite)
+            self.interval.add(loss, outputs, targets)
         self.state.step += 1
         self.state.batch = number
         if self.max_seconds and self.ranks.clock(self.clock).over:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -21,11 +21,12 @@ class Precision:
 
     def __init__(self, device: torch.device, dtype: str = "") -> None:
         self._device, self._dtype = device.type, DTYPES.get(dtype)
+        self._plain = nullcontext()  # to enter one that does nothing costs torch 5 microseconds
         self._scaler = torch.amp.GradScaler(device.type) if dtype == "fp16" else None
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The context of a forward pass and its loss."""
-        return torch.autocast(self._device, dtype=self._dtype, enabled=self._dtype is not None)
+        return self._plain if self._dtype is None else torch.autocast(self._device, dtype=self._dtype)
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of `loss` () to those that are there."""

@@ -59,7 +59,7 @@ class Ranks(Protocol):
         """This rank has no sample in a batch; others may wait for its gradients, which are 0."""
 
     def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]]:
-        """Whether the loss of the step is finite on all ranks (); where not, no batch of it may look as if it were."""
+        """A loss () that is finite if those of all ranks are; where not, no batch of it may look as if it were."""
 
     def total(self, sums: Tensor) -> Tensor:
         """The sum over all ranks, the same bits on each."""
@@ -142,8 +142,10 @@ class Alone:
         """Nobody waits."""
 
     def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]]:
-        """Whether their sum is."""
-        return sum(one.loss for one in scored).isfinite(), scored  # type: ignore[union-attr]
+        """Their sum."""
+        if len(scored) == 1:
+            return scored[0].loss, scored
+        return sum(one.loss for one in scored), scored  # type: ignore[return-value]
 
     def total(self, sums: Tensor) -> Tensor:
         """As they are."""

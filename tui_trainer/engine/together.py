@@ -135,10 +135,10 @@ class Together:
             backward(self._shared.with_loss(nothing) * 0)
 
     def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]]:
-        """By the mean loss of all ranks."""
+        """The mean loss of all ranks."""
         mean = self._shared.mean_loss()
         finite = mean.isfinite()
-        return finite, [one._replace(loss=one.loss.where(finite, torch.nan)) for one in scored]
+        return mean, [one._replace(loss=one.loss.where(finite, torch.nan)) for one in scored]
 
     def same_buffers(self, model: nn.Module) -> None:
         """Rank 0 sends its own."""
