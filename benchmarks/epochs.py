@@ -42,11 +42,11 @@ def network() -> nn.Module:
     return catalog.build("lenet", num_classes=made.CLASSES, channels=3, image_size=SIDE, args=())
 
 
-def ours(folder: Path, place: Path) -> Iterator[Any]:
+def ours(folder: Path, place: Path, *, channels_last: bool = False) -> Iterator[Any]:
     """A run of as many epochs as are asked for; each `next` trains one and validates."""
     config = Config().replace(
-        data=str(folder), output_dir=str(place / "run"), epochs=100_000, mean=MEAN, std=STD, model="lenet",
-        image_size=SIDE, channels=3, threads=1,
+        data=str(folder), output_dir=str(place / f"run{channels_last}"), epochs=100_000, mean=MEAN, std=STD, model="lenet",
+        image_size=SIDE, channels=3, threads=1, channels_last=channels_last,
     )  # fmt: skip
     for event in prepare(config).events(Mailbox()):
         if isinstance(event, Evaluated):
@@ -81,12 +81,13 @@ def job_alone(folder: Path, place: Path) -> Callable[[], None]:
 
 def loaders(folder: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
     """ImageFolder with torchvision's transforms."""
+    datasets = vision.datasets()
     from torchvision import transforms
 
     change = transforms.Compose(
         [transforms.Resize((SIDE, SIDE)), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
     )
-    train, val = (vision.datasets().ImageFolder(str(folder / part), change) for part in ("train", "val"))
+    train, val = (datasets.ImageFolder(str(folder / part), change) for part in ("train", "val"))
     stay = workers > 0
     return (
         DataLoader(train, BATCH, shuffle=True, num_workers=workers, persistent_workers=stay),
@@ -166,6 +167,7 @@ def lightning(folder: Path, place: Path) -> Iterator[Any]:
 
 def fastai(folder: Path) -> Iterator[Any]:
     """Its Learner with its own loaders and one_batch loop; each `next` is an epoch."""
+    import fastai.callback.progress  # noqa: F401 - adds no_bar to Learner
     from fastai.data.core import DataLoaders
     from fastai.learner import Learner
     from fastai.metrics import accuracy
@@ -195,9 +197,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         data = made.small(place / "png", count, SIDE)
-        run, lit, fast = ours(data, place), lightning(data, place), fastai(data)
+        run, last = ours(data, place), ours(data, place, channels_last=True)
+        lit, fast = lightning(data, place), fastai(data)
         sides: dict[str, Callable[[], object]] = {
             "ours": lambda: next(run),
+            "ours, --channels-last": lambda: next(last),
             "compute only": job_alone(data, place),
             "torchvision and DataLoader, 2 workers": script(data, 2),
             "the tutorial's script, no workers": script(data, 0),

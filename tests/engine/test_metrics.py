@@ -9,6 +9,7 @@ from tui_trainer.engine.metrics import (
     Multilabel,
     Regression,
     Sums,
+    _add_there,
     average_precision,
 )
 
@@ -26,6 +27,30 @@ def test_means_are_over_samples_however_they_are_batched(sizes: list[int], seed:
     assert count == sum(sizes)
     assert loss / count == pytest.approx(torch.nn.functional.cross_entropy(outputs, targets).item(), rel=1e-5)
     assert hits == (outputs.argmax(1) == targets).sum().item()
+
+
+@pytest.mark.parametrize("measure", [Classification(4), Multilabel(4), Regression([1.0] * 4)])
+def test_sums_have_the_same_bits_whenever_they_are_read(measure: Classification | Multilabel | Regression) -> None:
+    draw = torch.Generator().manual_seed(1)
+    whole, read = Sums(measure, CPU), Sums(measure, CPU)
+    interval, often = (
+        Sums(measure, CPU, finite_only=True, within=whole),
+        Sums(measure, CPU, finite_only=True, within=read),
+    )
+    for step in range(75):
+        outputs = torch.randn(5 + step % 3 // 2, 4, generator=draw)
+        targets = torch.rand(len(outputs), 4, generator=draw).round()
+        targets = targets[:, 0].long() if isinstance(measure, Classification) else targets
+        loss = torch.tensor(float("nan")) if step == 7 else torch.rand((), generator=draw)
+        interval.add(loss, outputs, targets)
+        often.add(loss, outputs, targets)
+        if step % 4 == 0:
+            assert often.read()[-1] == read.read()[-1] > 0
+    assert whole.read() == read.read() == interval.read() == often.read()
+    assert whole.count == sum(5 + step % 3 // 2 for step in range(75) if step != 7)
+    rows = Sums(measure, CPU)
+    _add_there([rows._sums], [torch.ones(())] * 2, torch.ones(2, measure.size), 3, True)
+    assert rows.read() == (6.0, *[2.0] * measure.size, 6.0)
 
 
 def test_sums_start_again_where_a_checkpoint_says() -> None:

@@ -135,7 +135,8 @@ class Job:
         if self.ranks.size > 1:
             self.keeping.now = lambda: self.ranks.clock(self.clock)
         self.sums = Sums(self.measure, self.device, self.ranks)  # of the epoch so far
-        self.interval = Sums(self.measure, self.device, self.ranks, within=self.sums)  # since the last Progress
+        # And since the last Progress:
+        self.interval = Sums(self.measure, self.device, self.ranks, finite_only=True, within=self.sums)
         self.sums.reset(self.state.sums)
         self.interval.reset(self.state.interval)
 

@@ -54,14 +54,21 @@ class Sums:
     """Sums over samples of loss and of what a task measures, kept on the device; read, they are those of all ranks.
 
     Batches wait until some are there or somebody reads, and are then counted together, which costs a tenth; they are
-    added one after another, so that the last bit of a sum does not depend on when that was. `within`: sums that
-    count the same batches, and have been counting longer.
+    added one after another, so that the last bit of a sum does not depend on when that was. `finite_only`: batches
+    whose loss is not finite are left out. `within`: sums that count the same batches, and have been counting longer.
     """
 
     def __init__(
-        self, measure: Measure, device: torch.device, ranks: Ranks | None = None, within: Sums | None = None
+        self,
+        measure: Measure,
+        device: torch.device,
+        ranks: Ranks | None = None,
+        *,
+        finite_only: bool = False,
+        within: Sums | None = None,
     ) -> None:
-        self.measure, self.ranks, self._within = measure, ranks or ALONE, within
+        self.measure, self.ranks = measure, ranks or ALONE
+        self._finite_only, self._within = finite_only, within
         self._sums = torch.zeros(measure.size + 2, dtype=floats(device), device=device)
         self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
         self._most = 1
@@ -70,7 +77,7 @@ class Sums:
             within._first = self._count
 
     def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Count a batch: `loss` its mean (); not if that is not finite."""
+        """Count a batch: `loss` its mean ()."""
         if not self._waiting:
             self._most = max(1, min(TOGETHER, MOST_WAITING // (outputs.nbytes + targets.nbytes + 1)))
         self._waiting.append((loss, outputs, targets))
@@ -84,9 +91,9 @@ class Sums:
             losses, outputs, targets = zip(*group, strict=True)
             terms, count = self.measure.terms(outputs, targets), targets[0].shape[0]
             if self._sums.device.type == "cpu":
-                _add_here(both, losses, terms, count)
+                _add_here(both, losses, terms, count, self._finite_only)
             else:
-                _add_there(both, losses, terms, count)
+                _add_there(both, losses, terms, count, self._finite_only)
 
     def _settle(self) -> None:
         self._first()
@@ -123,12 +130,12 @@ class Sums:
         return {f"{part}_loss": loss / count} | {f"{part}_{name}": value for name, value in rates.items()}
 
 
-def _add_here(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int) -> None:
+def _add_here(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
     """Add batches of `count` samples to sums on the CPU: in Python, a tenth of the time of torch's small operations."""
     rows = [
         (loss * count, *term, count)
         for loss, term in zip([one.item() for one in losses], terms.tolist(), strict=True)
-        if math.isfinite(loss)
+        if math.isfinite(loss) or not finite_only
     ]
     for sums in both:
         total = sums.tolist()
@@ -138,11 +145,12 @@ def _add_here(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, c
 
 
 @torch.no_grad()
-def _add_there(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int) -> None:
+def _add_there(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
     """The same on a device, which is not waited for."""
     loss = torch.stack(list(losses)).detach().to(both[0])
     ends = loss * count, torch.full_like(loss, count)
-    rows = torch.cat([ends[0][:, None], terms.to(both[0]), ends[1][:, None]], 1).where(loss.isfinite()[:, None], 0.0)
+    rows = torch.cat([ends[0][:, None], terms.to(both[0]), ends[1][:, None]], 1)
+    rows = rows.where(loss.isfinite()[:, None], 0.0) if finite_only else rows
     for sums in both:
         for row in rows.unbind():
             sums.add_(row)
