@@ -45,7 +45,8 @@ def network() -> nn.Module:
 def ours(folder: Path, place: Path, *, channels_last: bool = False) -> Iterator[Any]:
     """A run of as many epochs as are asked for; each `next` trains one and validates."""
     config = Config().replace(
-        data=str(folder), output_dir=str(place / f"run{channels_last}"), epochs=100_000, mean=MEAN, std=STD, model="lenet",
+        data=str(folder), output_dir=str(place / f"run{channels_last}"), epochs=100_000, mean=MEAN, std=STD,
+        model="lenet",
         image_size=SIDE, channels=3, threads=1, channels_last=channels_last,
     )  # fmt: skip
     for event in prepare(config).events(Mailbox()):

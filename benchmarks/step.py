@@ -112,6 +112,9 @@ def ours(batches: Batches, folder: Path) -> Callable[[], None]:
 
 
 def lightning(batches: Batches, folder: Path) -> Callable[[], None]:
+    from tui_trainer import vision
+
+    vision.datasets()  # so that torchvision can be imported beside a torch for the CPU
     import lightning as lit
 
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)

@@ -124,7 +124,7 @@ def choose_rest(choices: Choices, data: Data) -> None:
         choices.choose(data.kept.reason, cache=data.kept.where)
     if config.run.log_every is None:
         steps = -(-data.train.batches // config.recipe.grad_accum_steps)
-        every = min(MOST_STEPS_BETWEEN, max(1, steps // EVENTS_PER_EPOCH))
+        every = min(MOST_STEPS_BETWEEN, max(1, -(-steps // EVENTS_PER_EPOCH)))
         choices.choose(f"an epoch has {steps} steps", log_every=every)
 
 

@@ -96,7 +96,7 @@ class RunConfig:
     )
     log_every: int | None = setting(
         None,
-        "Steps between two progress events; auto: 100 events an epoch, at most 20 steps.",
+        "Steps between two progress events; auto: at most 100 events an epoch, 20 steps.",
         unit="steps",
         ge=1,
     )

@@ -162,11 +162,12 @@ class RunEnded(Event):
 KINDS: dict[str, type[Event]] = {cls.kind: cls for cls in Event.__subclasses__()}
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+
+
 def to_json(event: Event) -> str:
     """One line of JSON, ASCII only, so that no name in it can act on a terminal."""
-    fields = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
-    record = {"v": SCHEMA_VERSION, "kind": event.kind, **plain(fields)}
-    return json.dumps(record, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode({"v": SCHEMA_VERSION, "kind": event.kind, **plain(vars(event))})
 
 
 def plain(value: Any) -> Any:

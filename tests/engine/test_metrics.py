@@ -8,10 +8,9 @@ from tui_trainer.engine.metrics import (
     Confusion,
     Multilabel,
     Regression,
-    Sums,
-    _add_there,
     average_precision,
 )
+from tui_trainer.engine.sums import Sums, _add_there
 
 CPU = torch.device("cpu")
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from tui_trainer.config import Config
 from tui_trainer.data.bad_files import BadFiles
+from tui_trainer.data.buffers import Pool
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 from tui_trainer.data.order import EpochBatches
 from tui_trainer.data.own_items import OwnStream
@@ -149,12 +151,28 @@ def _loader(
     if threads and isinstance(dataset, ImageDataset) and not isinstance(order, EpochBatches):
         same = {name: options[name] for name in THREAD_OPTIONS}
         return ThreadLoader(dataset.read, order, dataset.row_bytes, **same)
+    if isinstance(dataset, ImageDataset) and isinstance(order, EpochOrder) and not (processes or options["pin_memory"]):
+        return Inline(dataset, order, options["batch_size"], options["drop_last"])
     if not processes:  # what lies in memory already is not read by threads
         options = {**options, **ALONE}
     if not isinstance(order, EpochOrder):
         others = {name: value for name, value in options.items() if name not in ("batch_size", "drop_last")}
         return DataLoader(dataset, batch_sampler=order, **others)
     return DataLoader(dataset, sampler=order, **options)
+
+
+class Inline:
+    """Images read between two steps: the batches of DataLoader without workers, at a third of its cost for each."""
+
+    def __init__(self, dataset: ImageDataset, order: EpochOrder, batch_size: int, drop_last: bool) -> None:
+        self._read, self._each = dataset.read, dataset.row_bytes
+        self._batches = BatchSampler(order, batch_size, drop_last)
+        self._pool = Pool(batch_size * self._each, np.dtype(np.uint8))
+
+    def __iter__(self) -> Iterator[RawBatch]:
+        """An epoch."""
+        for addresses in self._batches:
+            yield self._read(addresses, self._pool.take()[: len(addresses) * self._each])
 
 
 def worker_context(config: Config) -> BaseContext | None:

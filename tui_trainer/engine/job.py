@@ -20,7 +20,7 @@ from tui_trainer.engine.ema import Ema
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.guard import Guard
 from tui_trainer.engine.keeping import Keeping
-from tui_trainer.engine.metrics import Classification, Measure, Sums, Whole
+from tui_trainer.engine.metrics import Classification, Measure, Whole
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
 from tui_trainer.engine.precision import Precision
@@ -29,6 +29,7 @@ from tui_trainer.engine.ranks import Alone, Moment, Ranks, states_of
 from tui_trainer.engine.schedule import Schedule
 from tui_trainer.engine.state import State
 from tui_trainer.engine.step import Scored, no_mix
+from tui_trainer.engine.sums import Sums
 from tui_trainer.metric_names import less_is_better
 
 

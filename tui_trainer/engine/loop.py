@@ -16,8 +16,8 @@ from torch import Tensor
 from tui_trainer import commands as told
 from tui_trainer.engine.job import Batch, Commands, Job, NoCommands
 from tui_trainer.engine.keeping import diverged, keep, keep_if_due, keep_last, leave_a_good_end, left_out
-from tui_trainer.engine.metrics import Sums, read_together
 from tui_trainer.engine.step import train_step
+from tui_trainer.engine.sums import Sums, read_together
 from tui_trainer.errors import TrainingError
 from tui_trainer.events import (
     Evaluated,

@@ -7,17 +7,16 @@ Means are over samples, not over batches, so that a short last batch does not co
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from tui_trainer.engine.ranks import ALONE, Ranks
+from tui_trainer.engine.sums import Sums, floats
 
 TOP_K = 5
-TOGETHER, MOST_WAITING = 32, 1 << 24  # batches that are counted together, and bytes of outputs that wait for it
 
 
 class Whole(Protocol):
@@ -43,123 +42,6 @@ class Measure(Protocol):
 
     def whole(self, device: torch.device) -> Whole:
         """What is told of a whole validation part."""
-
-
-def floats(device: torch.device) -> torch.dtype:
-    """The type of sums: counts beyond 2^24 are exact where the device has float64."""
-    return torch.float64 if device.type != "mps" else torch.float32
-
-
-class Sums:
-    """Sums over samples of loss and of what a task measures, kept on the device; read, they are those of all ranks.
-
-    Batches wait until some are there or somebody reads, and are then counted together, which costs a tenth; they are
-    added one after another, so that the last bit of a sum does not depend on when that was. `finite_only`: batches
-    whose loss is not finite are left out. `within`: sums that count the same batches, and have been counting longer.
-    """
-
-    def __init__(
-        self,
-        measure: Measure,
-        device: torch.device,
-        ranks: Ranks | None = None,
-        *,
-        finite_only: bool = False,
-        within: Sums | None = None,
-    ) -> None:
-        self.measure, self.ranks = measure, ranks or ALONE
-        self._finite_only, self._within = finite_only, within
-        self._sums = torch.zeros(measure.size + 2, dtype=floats(device), device=device)
-        self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
-        self._most = 1
-        self._first: Callable[[], None] = lambda: None  # what else counts into these
-        if within is not None:
-            within._first = self._count
-
-    def add(self, loss: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        """Count a batch: `loss` its mean ()."""
-        if not self._waiting:
-            self._most = max(1, min(TOGETHER, MOST_WAITING // (outputs.nbytes + targets.nbytes + 1)))
-        self._waiting.append((loss, outputs, targets))
-        if len(self._waiting) >= self._most:
-            self._count()
-
-    def _count(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        both = [self._sums] if self._within is None else [self._sums, self._within._sums]
-        for _, group in groupby(waiting, key=lambda one: one[1].shape):
-            losses, outputs, targets = zip(*group, strict=True)
-            terms, count = self.measure.terms(outputs, targets), targets[0].shape[0]
-            if self._sums.device.type == "cpu":
-                _add_here(both, losses, terms, count, self._finite_only)
-            else:
-                _add_there(both, losses, terms, count, self._finite_only)
-
-    def _settle(self) -> None:
-        self._first()
-        if self._waiting:
-            self._count()
-
-    @property
-    def here(self) -> Tensor:
-        """The sums of this rank alone."""
-        self._settle()
-        return self._sums
-
-    def read(self) -> tuple[float, ...]:
-        """Sum of losses, the sums of the task, samples; a sync point."""
-        return tuple(self.ranks.total(self.here).tolist())
-
-    def reset(self, values: Sequence[float] = ()) -> None:
-        """Start again, or at the sums of a checkpoint."""
-        self._settle()
-        own = self.ranks.own(values) or [0.0] * len(self._sums)
-        self._sums.copy_(torch.tensor(own, dtype=self._sums.dtype))
-
-    @property
-    def count(self) -> int:
-        """Samples counted; a sync point."""
-        return int(self.ranks.total(self.here[-1:]).item())
-
-    def means(self, part: str, read: Sequence[float] = ()) -> dict[str, float]:
-        """Loss and rates as `part_name`; empty if no sample was counted. A sync point, unless `read` before."""
-        loss, *terms, count = read or self.read()
-        if not count:
-            return {}
-        rates = self.measure.rates(terms, int(count))
-        return {f"{part}_loss": loss / count} | {f"{part}_{name}": value for name, value in rates.items()}
-
-
-def _add_here(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
-    """Add batches of `count` samples to sums on the CPU: in Python, a tenth of the time of torch's small operations."""
-    rows = [
-        (loss * count, *term, count)
-        for loss, term in zip([one.item() for one in losses], terms.tolist(), strict=True)
-        if math.isfinite(loss) or not finite_only
-    ]
-    for sums in both:
-        total = sums.tolist()
-        for row in rows:
-            total = [a + b for a, b in zip(total, row, strict=True)]
-        sums.copy_(torch.tensor(total, dtype=sums.dtype))
-
-
-@torch.no_grad()
-def _add_there(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
-    """The same on a device, which is not waited for."""
-    loss = torch.stack(list(losses)).detach().to(both[0])
-    ends = loss * count, torch.full_like(loss, count)
-    rows = torch.cat([ends[0][:, None], terms.to(both[0]), ends[1][:, None]], 1)
-    rows = rows.where(loss.isfinite()[:, None], 0.0) if finite_only else rows
-    for sums in both:
-        for row in rows.unbind():
-            sums.add_(row)
-
-
-def read_together(one: Sums, two: Sums) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """What `read` gives of both, in one sync point."""
-    values = one.ranks.total(torch.cat([one.here, two.here])).tolist()
-    return tuple(values[: len(one.here)]), tuple(values[len(one.here) :])
 
 
 def build_measure(task: str, classes: int, scale: Sequence[float]) -> Measure:
@@ -204,8 +86,9 @@ class Confusion:
         classes = self._counts.shape[0]
         cells = targets * classes + outputs.argmax(1)
         self._counts += torch.bincount(cells, minlength=classes * classes).reshape(classes, classes)
-        ranked = outputs.topk(min(TOP_K, outputs.shape[1]), dim=1).indices
-        self._in_top_k += (ranked == targets[:, None]).any(1).sum()
+        if classes > TOP_K:
+            ranked = outputs.topk(TOP_K, dim=1).indices
+            self._in_top_k += (ranked == targets[:, None]).any(1).sum()
 
     @property
     def counts(self) -> Tensor:
