@@ -61,6 +61,7 @@ def job_alone(folder: Path, place: Path) -> Callable[[], None]:
         channels=3, threads=1,
     )  # fmt: skip
     made_run = prepare(config)
+    assert made_run.lock is not None
     made_run.lock.release()
     job: Job = made_run.job
     batches = [[job.prepare(b) for b in loader.epoch(0)] for loader in (job.train_loader, job.val_loader)]
@@ -129,7 +130,7 @@ def lightning(folder: Path, place: Path) -> Iterator[Any]:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     turn, done = threading.Semaphore(0), threading.Semaphore(0)
 
-    class Module(lit.LightningModule):
+    class Module(lit.LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.net, self.loss_func = network(), nn.CrossEntropyLoss()

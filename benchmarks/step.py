@@ -120,7 +120,7 @@ def lightning(batches: Batches, folder: Path) -> Callable[[], None]:
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
 
-    class Module(lit.LightningModule):
+    class Module(lit.LightningModule):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.net, self.loss_func = network(), nn.CrossEntropyLoss()

@@ -166,7 +166,7 @@ class Inline:
 
     def __init__(self, dataset: ImageDataset, order: EpochOrder, batch_size: int, drop_last: bool) -> None:
         self._read, self._each = dataset.read, dataset.row_bytes
-        self._batches = BatchSampler(order, batch_size, drop_last)
+        self._batches: Any = BatchSampler(order, batch_size, drop_last)  # type: ignore[arg-type]
         self._pool = Pool(batch_size * self._each, np.dtype(np.uint8))
 
     def __iter__(self) -> Iterator[RawBatch]:
