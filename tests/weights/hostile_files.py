@@ -17,10 +17,12 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+from .amplifying import amplifying
 from .opcodes import (
     MAGIC,
     MARK,
     PROTO2,
+    PROTOCOL,
     STOP,
     archive,
     call,
@@ -158,8 +160,8 @@ def exported(weights: dict[str, object]) -> bytes:
     return out.getvalue()
 
 
-def exhausting_files() -> dict[str, bytes]:
-    """Pickles that ask for time, memory or depth."""
+def exhausting_files(scale: int = 1) -> dict[str, bytes]:
+    """Pickles that ask for time, memory or depth; floods are a `scale`-th of what the true limits take."""
     in_zip: dict[str, bytes] = {
         "long_binput_27": b"Nr" + struct.pack("<I", 1 << 27),
         "long_binput_31": b"Nr" + struct.pack("<I", (1 << 32) - 1),
@@ -179,7 +181,7 @@ def exhausting_files() -> dict[str, bytes]:
         + b"b",
         "modules_400_deep": _nested(400, _container),
         "dicts_100000_deep": b"".join(b"}" + text("a") for _ in range(100_000)) + b"N" + b"s" * 100_000,
-        "lists_1000000_deep": b"]" * 999_000 + b"a" * 998_999,
+        "lists_1000000_deep": b"]" * (999_000 // scale) + b"a" * (999_000 // scale - 1),
         "binunicode8_lie": b"\x8d" + struct.pack("<Q", 1 << 62) + b"x",
         "binbytes8_lie": b"\x8e" + struct.pack("<Q", 1 << 33) + b"x",
         "bytearray8_lie": b"\x96" + struct.pack("<Q", (1 << 63) - 1) + b"x",
@@ -191,12 +193,12 @@ def exhausting_files() -> dict[str, bytes]:
         "digits_long": b"L" + b"9" * 500_000 + b"L\n",
         "huge_long": b"\x8b" + struct.pack("<i", 8 * MIB) + b"\x7f" * (8 * MIB),
         "huge_long_as_key": b"}\x8b" + struct.pack("<i", 4 * MIB) + b"\x7f" * (4 * MIB) + b"Ns",
-        "mark_flood": MARK * 2_000_000,
-        "dup_flood": b"N" + b"2" * 4_000_000,
-        "set_flood": b"\x8f" * 4_000_000,
-        "none_pop_flood": b"N0" * 4_000_000,
-        "memo_flood": b"N" + b"\x94" * 4_000_000,
-        "name_flood": name("a", "b") * 1_200_000,
+        "mark_flood": MARK * (2_000_000 // scale),
+        "dup_flood": b"N" + b"2" * (4_000_000 // scale),
+        "set_flood": b"\x8f" * (4_000_000 // scale),
+        "none_pop_flood": b"N0" * (4_000_000 // scale),
+        "memo_flood": b"N" + b"\x94" * (4_000_000 // scale),
+        "name_flood": name("a", "b") * (1_200_000 // scale),
         "wide_text": text("\U0001f600" * (4 * MIB)),
         "bad_utf8": b"X" + struct.pack("<I", 2) + b"\xff\xfe",
         "bad_float": b"Fnot a number\n",
@@ -220,14 +222,19 @@ def exhausting_files() -> dict[str, bytes]:
         "next_buffer": b"\x97",
         "from_type_chain": _from_type_chain(3000),
     }
+    in_zip |= amplifying(scale)
     files = {f"d_{key}.pth": archive(PROTO2 + body + STOP) for key, body in in_zip.items()}
-    flood = PROTO2 + b"N0" * 3_000_000 + b"N."
+    flood = PROTO2 + b"N0" * (3_000_000 // scale) + b"N."
     files["d_deflated_flood.pth"] = archive(flood, method=zipfile.ZIP_DEFLATED)
     files["d_segfault_687_bytes.pth"] = archive(
         PROTO2 + b"})" + b"\x85" * 200_000 + b"Ns.", method=zipfile.ZIP_DEFLATED
     )
+    flood = PROTO2 + b"N0" * (2_350_000 // scale)
+    files["d_legacy_floods.pt"] = legacy(
+        flood + pickled(GOOD)[2:], protocol=flood + PROTOCOL[2:], info=flood + b"}.", keys=flood + b"]."
+    )
     files["d_legacy_endless.pt"] = legacy(PROTO2 + b"]" * 100_000 + STOP)
-    files["d_many_rows.pth"] = archive(pickled(b"}" + MARK + _many_rows(210_000) + b"u"))
+    files["d_many_rows.pth"] = archive(pickled(b"}" + MARK + _many_rows(210_000 // scale) + b"u"))
     return files
 
 
@@ -571,12 +578,12 @@ def safetensors_files() -> dict[str, bytes]:
     return {f"s_{key}.safetensors": data for key, data in files.items()}
 
 
-def write_all(folder: Path, canary: Path) -> list[Path]:
-    """Every hostile and broken file, and the things that are no files at all."""
+def write_all(folder: Path, canary: Path, scale: int = 1) -> list[Path]:
+    """Every hostile and broken file, and the things that are no files at all; see `exhausting_files`."""
     files: dict[str, bytes] = {}
     for part in (
         code_files(str(canary)),
-        exhausting_files(),
+        exhausting_files(scale),
         tensor_files(),
         zip_files(),
         other_files(),

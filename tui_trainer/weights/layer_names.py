@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 import itertools
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from tui_trainer.errors import WeightsError
@@ -124,6 +124,7 @@ class Selection:
                 self._wild.setdefault(head, []).append((pattern, rest))
             else:
                 self._plain.setdefault(head, []).append(pattern)
+        self._sizes = frozenset(map(len, (*self._plain, *self._wild)))  # of what is worth a look: a name may be long
         self.used: set[str] = set()
 
     def __bool__(self) -> bool:
@@ -134,18 +135,23 @@ class Selection:
         found: list[str] = []
         for name in names:
             found += (pattern for pattern, rest in self._wild.get("", ()) if _begins_with(name.split("."), rest))
-            end = name.find(".") if name else -1
-            while name:
-                head = name if end < 0 else name[:end]
+            for end in self._ends(name):
+                head = name[:end]
                 found += self._plain.get(head, ())
-                if head in self._wild and head:
-                    below = name[end + 1 :].split(".") if end >= 0 else []
-                    found += (pattern for pattern, rest in self._wild[head] if _begins_with(below, rest))
-                if end < 0:
-                    break
-                end = name.find(".", end + 1)
+                below = name[end + 1 :].split(".") if end < len(name) else []
+                found += (pattern for pattern, rest in self._wild.get(head, ()) if _begins_with(below, rest))
         self.used.update(found)
         return bool(found)
+
+    def _ends(self, name: str) -> Iterator[int]:
+        """Where segments of `name` end, a pattern's plain part might."""
+        end = name.find(".")
+        while end >= 0:
+            if end in self._sizes and end:
+                yield end
+            end = name.find(".", end + 1)
+        if name and len(name) in self._sizes:
+            yield len(name)
 
     @property
     def unused(self) -> tuple[str, ...]:

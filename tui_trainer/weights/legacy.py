@@ -11,7 +11,15 @@ import struct
 from tui_trainer.weights.contents import StoredBytes, TensorInfo
 from tui_trainer.weights.dtypes import BYTES
 from tui_trainer.weights.layout import placed
-from tui_trainer.weights.limits import CANCEL_EVERY, MAX_PICKLE_BYTES, MAX_TENSORS, Cancelled, UnreadableError, stop_if
+from tui_trainer.weights.limits import (
+    CANCEL_EVERY,
+    MAX_OPCODES,
+    MAX_PICKLE_BYTES,
+    MAX_TENSORS,
+    Cancelled,
+    UnreadableError,
+    stop_if,
+)
 from tui_trainer.weights.pickle_records import OpcodeStream, described
 from tui_trainer.weights.records import StorageRef, Value
 from tui_trainer.weights.regular_file import FileBytes, Window
@@ -29,13 +37,15 @@ class _Pickles:
     def __init__(self, source: FileBytes, cancelled: Cancelled) -> None:
         self._source = source
         self._cancelled = cancelled
+        self._opcodes = MAX_OPCODES  # that are left to all of them together
         self.at = 0
         self.foreign: dict[str, None] = {}
         self.storages: dict[str, StorageRef] = {}
 
     def next(self) -> Value:
         stream = OpcodeStream(Window(self._source, self.at, MAX_PICKLE_BYTES))
-        value, machine = described(stream, self._cancelled)
+        value, machine = described(stream, self._cancelled, self._opcodes)
+        self._opcodes -= machine.opcodes
         self.at += stream.position()
         self.foreign |= machine.foreign
         self.storages |= machine.storages

@@ -15,7 +15,7 @@ MIB = 1 << 20
 MAX_PICKLE_BYTES = 64 * MIB
 MAX_LINE_BYTES = 64 << 10  # of a text opcode: turning longer digits into a number takes quadratic time
 MAX_OPCODES = 5_000_000
-MAX_CONTAINERS = 2_000_000  # dicts, lists, tuples, sets and a third as many objects that one pickle makes
+MAX_CONTAINERS = 2_000_000  # dicts, lists, tuples, sets, texts, copied items; a third as many objects
 MAX_NAMES = 200_000  # of classes and functions; honest pickles name each once
 MAX_MEMO = 2_000_000
 MAX_STACK = 1_000_000
@@ -24,6 +24,8 @@ MAX_INTEGER_BITS = 1024
 
 MAX_TENSORS = 200_000
 MAX_VISITS = 1_000_000  # values looked at while tensors are searched in what the pickle describes
+MAX_NAME = 10_000  # characters of a tensor's name, its path included
+MAX_SPELLED = 32_000_000  # characters of all names: nesting can make long ones of a few bytes
 MAX_DEPTH = 100  # of modules within modules and dicts within dicts
 MAX_DIMENSIONS = 64
 MAX_NUMBERS = 1 << 46  # in one tensor, by its shape
@@ -39,6 +41,7 @@ MAX_JSON_BYTES = 10 * MIB
 MAX_METADATA_ENTRIES = 1_000
 MAX_METADATA_TEXT = 10_000
 MAX_CLASS_NAMES = 100_000
+MAX_CLASS_NAME = 1_000  # characters
 MAX_NOTES = 50
 
 CANCEL_EVERY = 2048  # steps between two questions whether to go on: some milliseconds

@@ -10,10 +10,11 @@ from tui_trainer.weights.limits import (
     MAX_STACK,
     UnreadableError,
 )
-from tui_trainer.weights.records import Made, Name, Opaque, StorageRef, Value
+from tui_trainer.weights.records import Made, Name, Opaque, StorageRef, TensorRecord, Value
 
 _MAX_FOREIGN_NAMES = 100
 _OBJECT_COST = 3  # an object takes as much memory as three containers
+_SIZES_AT_ONCE = 4  # numbers of a tensor's shape that take as much as a container
 _MAX_NAME = 500  # characters of a module's or a class's name that are kept
 _KEY_LIMIT = 1 << 60  # larger integers can be chosen to collide in a dict
 _EXPECTED = frozenset(
@@ -46,11 +47,24 @@ class Machine:
         self._stack.append(value)
 
     def push_new(self, value: Value) -> None:
-        """Puts a container or record on the stack that was just made."""
-        self._containers += _OBJECT_COST if isinstance(value, Made) else 1
+        """Puts a text, container or record on the stack that was just made."""
+        self._charge(1)
+        self.push(value)
+
+    def push_made(self, value: Value) -> None:
+        """Puts on the stack what a call would make; what it copies counts as made, since a few bytes can repeat it."""
+        if isinstance(value, list | dict):
+            self._charge(1 + len(value))
+        elif isinstance(value, TensorRecord):
+            self._charge(_OBJECT_COST + (len(value.shape) + len(value.stride)) // _SIZES_AT_ONCE)
+        else:
+            self._charge(_OBJECT_COST)
+        self.push(value)
+
+    def _charge(self, cost: int) -> None:
+        self._containers += cost
         if self._containers > MAX_CONTAINERS:
             raise UnreadableError(f"its pickle makes more than {MAX_CONTAINERS:,} objects")
-        self.push(value)
 
     def pop(self) -> Value:
         """Takes the top value off the stack."""

@@ -50,8 +50,8 @@ class OpcodeStream:
         return self._buffered.tell()
 
 
-def described(stream: OpcodeStream, cancelled: Cancelled = never) -> tuple[Value, Machine]:
-    """The value that a pickle describes, and the machine with the names and storages it mentioned.
+def described(stream: OpcodeStream, cancelled: Cancelled = never, most: int = MAX_OPCODES) -> tuple[Value, Machine]:
+    """The value that a pickle of at most `most` opcodes describes, and the machine with what it mentioned.
 
     Raises:
         UnreadableError: the opcodes are damaged, or ask for more than any weight file does.
@@ -60,7 +60,7 @@ def described(stream: OpcodeStream, cancelled: Cancelled = never) -> tuple[Value
     actions = _ACTIONS
     opcodes = pickletools.genops(cast(io.BytesIO, stream))
     try:
-        while machine.opcodes < MAX_OPCODES:
+        while machine.opcodes < most:
             stop_if(cancelled)
             machine.opcodes += CANCEL_EVERY
             for opcode, argument, _ in islice(opcodes, CANCEL_EVERY):
@@ -195,13 +195,13 @@ def _stack_global(machine: Machine, _: Value) -> None:
 
 def _reduce(machine: Machine, _: Value) -> None:
     args, of = machine.pop(), machine.pop()
-    machine.push_new(made(of, args))
+    machine.push_made(made(of, args))
 
 
 def _new_object(machine: Machine, _: Value) -> None:
     args, of = machine.pop(), machine.pop()
     is_dict = isinstance(of, Name) and (of.module, of.name) in _DICTS
-    machine.push_new({} if is_dict else Made(of, args))
+    machine.push_made({} if is_dict else Made(of, args))
 
 
 def _new_object_with_keywords(machine: Machine, argument: Value) -> None:
@@ -212,14 +212,14 @@ def _new_object_with_keywords(machine: Machine, argument: Value) -> None:
 def _instance(machine: Machine, argument: Value) -> None:
     args = tuple(machine.since_mark())
     _global(machine, argument)
-    machine.push_new(made(machine.pop(), args))
+    machine.push_made(made(machine.pop(), args))
 
 
 def _object(machine: Machine, _: Value) -> None:
     values = machine.since_mark()
     if not values:
         raise UnreadableError("its pickle makes an object of nothing")
-    machine.push_new(made(values[0], tuple(values[1:])))
+    machine.push_made(made(values[0], tuple(values[1:])))
 
 
 def _build(machine: Machine, _: Value) -> None:
@@ -237,13 +237,14 @@ def _persistent(machine: Machine, _: Value) -> None:
     machine.push_new(value)
 
 
-_PUSHED = (
-    "FLOAT", "BINFLOAT", "STRING", "BINSTRING", "SHORT_BINSTRING",
+_TEXTS = (
+    "STRING", "BINSTRING", "SHORT_BINSTRING",
     "UNICODE", "SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8",
     "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 )  # fmt: skip
 _ACTIONS: dict[str, _Action] = (
-    dict.fromkeys(_PUSHED, Machine.push)
+    dict.fromkeys(_TEXTS, Machine.push_new)
+    | dict.fromkeys(("FLOAT", "BINFLOAT"), Machine.push)
     | dict.fromkeys(("PROTO", "FRAME"), _nothing)
     | dict.fromkeys(("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4"), _number)
     | dict.fromkeys(("PUT", "BINPUT", "LONG_BINPUT"), _put)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tui_trainer.errors import WeightsError
 from tui_trainer.text import display
-from tui_trainer.weights.limits import MAX_CLASS_NAMES, UnreadableError
+from tui_trainer.weights.limits import MAX_CLASS_NAME, MAX_CLASS_NAMES, UnreadableError
 from tui_trainer.weights.strict_json import parsed
 
 _STEP = re.compile(r"step-(\d{1,15})\.pt")
@@ -51,6 +51,7 @@ def class_names(metadata: dict[str, str]) -> tuple[str, ...]:
             names = parsed(f'{{"names": {metadata[key]}}}'.encode()).get("names")
         except (KeyError, UnreadableError, UnicodeError):
             continue
-        if isinstance(names, list) and len(names) <= MAX_CLASS_NAMES and all(isinstance(name, str) for name in names):
+        texts = isinstance(names, list) and all(isinstance(name, str) and len(name) <= MAX_CLASS_NAME for name in names)
+        if isinstance(names, list) and texts and len(names) <= MAX_CLASS_NAMES:
             return tuple(names)
     return ()

@@ -9,8 +9,11 @@ from dataclasses import dataclass, field
 from tui_trainer.weights.contents import Role
 from tui_trainer.weights.limits import (
     CANCEL_EVERY,
+    MAX_CLASS_NAME,
     MAX_CLASS_NAMES,
     MAX_DEPTH,
+    MAX_NAME,
+    MAX_SPELLED,
     MAX_TENSORS,
     MAX_VISITS,
     Cancelled,
@@ -44,6 +47,7 @@ _CONTAINERS = frozenset(
 )
 _MOST_ARGUMENTS = 10
 _MOST_LISTED = 100  # items of a list that are looked into
+_MOST_CLASS_LISTS = 20  # lists under one of the keys above that are looked at; each may be long
 
 
 @dataclass
@@ -81,7 +85,7 @@ class Search:
     def __init__(self, cancelled: Cancelled, persistent: Callable[[str], frozenset[str] | None] | None = None) -> None:
         self._cancelled = cancelled
         self._scripted = persistent  # of TorchScript: which attributes of a class are in its state_dict
-        self._visits = 0
+        self._visits = self._spelled = self._class_lists = 0
         self._rows = 0
         self._seen: set[int] = set()
         self.groups: list[Found] = []
@@ -103,7 +107,7 @@ class Search:
         joined = Found("", "weights")
         for part in parts:
             for name, record in part.tensors.items():
-                self._row(joined, f"{part.path}.{name}" if name else part.path, record)
+                self._row(joined, self._named(part.path, ".", name) if name else part.path, record)
         self.groups.insert(0, joined)
 
     def _step(self) -> None:
@@ -112,6 +116,16 @@ class Search:
             stop_if(self._cancelled)
         if self._visits > MAX_VISITS:
             raise UnreadableError(f"it holds more than {MAX_VISITS:,} values, or values that contain each other")
+
+    def _named(self, path: str, dot: str, name: str) -> str:
+        """`path` and `name` as one, as long as names of weights may be; `dot` is what joins them."""
+        size = len(path) + len(name)
+        self._spelled += size
+        if size > MAX_NAME:
+            raise UnreadableError(f"one of its names has more than {MAX_NAME:,} characters")
+        if self._spelled > MAX_SPELLED:
+            raise UnreadableError(f"its names have more than {MAX_SPELLED:,} characters in all")
+        return f"{path}{dot}{name}" if path else name
 
     def _row(self, group: Found, name: str, record: TensorRecord) -> None:
         self._rows += 1
@@ -164,7 +178,8 @@ class Search:
             self._module_rows(group, values, "", 0)
             self.groups.append(group)
             return
-        if not self.class_names:
+        if not self.class_names and self._class_lists < _MOST_CLASS_LISTS and not _CLASS_KEYS.isdisjoint(values):
+            self._class_lists += 1
             self.class_names = _class_names(values)
         group = Found(path, _role(path))
         later: list[tuple[str, Value]] = []
@@ -173,13 +188,13 @@ class Search:
             if not isinstance(key, str):
                 continue
             if isinstance(value, TensorRecord):
-                self._row(group, key, value)
+                self._row(group, self._named("", "", key), value)
             elif isinstance(value, dict | list | tuple | Made):
                 later.append((key, value))
         if group.tensors:
             self.groups.append(group)
         for key, value in later:
-            self._look(value, _joined(path, key), depth + 1)
+            self._look(value, self._named(path, ".", key), depth + 1)
 
     def _module_rows(self, group: Found, state: dict[Value, Value], prefix: str, depth: int) -> None:
         """The tensors of a module in the order of its `state_dict()`."""
@@ -191,12 +206,12 @@ class Search:
                 self._step()
                 left_out = key == "_buffers" and isinstance(skipped, list) and name in skipped
                 if isinstance(value, TensorRecord) and not left_out:
-                    self._row(group, prefix + name, value)
+                    self._row(group, self._named(prefix, "", name), value)
         for name, child in _items(state["_modules"]):
             self._step()
             child_state = module_state(child)
             if child_state is not None:
-                self._module_rows(group, child_state, f"{prefix}{name}.", depth + 1)
+                self._module_rows(group, child_state, self._named(prefix, "", name) + ".", depth + 1)
 
     def _scripted_rows(self, group: Found, value: Made, prefix: str, depth: int) -> None:
         """The tensors of a TorchScript object; its code says which of them are in its state_dict."""
@@ -206,11 +221,11 @@ class Search:
         for name, item in _items(value.state):
             self._step()
             if isinstance(item, TensorRecord) and (listed is None or name in listed):
-                self._row(group, prefix + name, item)
+                self._row(group, self._named(prefix, "", name), item)
         for name, item in _items(value.state):
             if isinstance(item, Made) and class_of(item).startswith("__torch__"):
                 self._step()
-                self._scripted_rows(group, item, f"{prefix}{name}.", depth + 1)
+                self._scripted_rows(group, item, self._named(prefix, "", name) + ".", depth + 1)
 
 
 def _items(value: Value) -> Iterator[tuple[str, Value]]:
@@ -222,10 +237,6 @@ def _items(value: Value) -> Iterator[tuple[str, Value]]:
                 yield key, item
 
 
-def _joined(path: str, key: str) -> str:
-    return f"{path}.{key}" if path else key
-
-
 def _role(path: str) -> Role:
     if _NOT_WEIGHTS.search(path):
         return "other"
@@ -234,7 +245,7 @@ def _role(path: str) -> Role:
 
 def _class_names(values: dict[Value, Value]) -> tuple[str, ...]:
     """The class names that a dict lists under one of the usual keys, by row of the classifier."""
-    for key in _CLASS_KEYS & values.keys():
+    for key in sorted(_CLASS_KEYS & values.keys()):
         names = values[key]
         if isinstance(names, dict):
             pairs = list(names.items())[:MAX_CLASS_NAMES]
@@ -244,7 +255,7 @@ def _class_names(values: dict[Value, Value]) -> tuple[str, ...]:
                 continue
             names = [name for _, name in sorted(pairs, key=lambda pair: str(pair[0]).zfill(12))]
         if isinstance(names, list | tuple) and 0 < len(names) <= MAX_CLASS_NAMES:
-            strings = tuple(name for name in names if isinstance(name, str))
+            strings = tuple(name for name in names if isinstance(name, str) and len(name) <= MAX_CLASS_NAME)
             if len(strings) == len(names):
                 return strings
     return ()
