@@ -14,7 +14,7 @@ from tui_trainer.errors import WeightsError
 from tui_trainer.weights import limits
 
 FLOODED = (
-    "MAX_OPCODES", "MAX_CONTAINERS", "MAX_NAMES", "MAX_MEMO", "MAX_STACK", "MAX_TENSORS", "MAX_VISITS",
+    "MAX_OPCODES", "MAX_CONTAINERS", "MAX_NAMES", "MAX_MEMO", "MAX_STACK", "MAX_TENSORS", "MAX_VISITS", "MAX_SPELLED",
 )  # fmt: skip
 
 
