@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tui_trainer.data_config import DataConfig, LoaderConfig
+from tui_trainer.data_config import WHICH_SAMPLES, DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError
 from tui_trainer.every import parse_every
 from tui_trainer.recipe_config import RecipeConfig
@@ -172,7 +172,9 @@ class Resolved:
 def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
     """Flags over file over defaults."""
     from_file = read_toml(file) if file else {}
-    if "normalize" in flags and "mean" not in flags:
+    others = (name for name in (*WHICH_SAMPLES, "channels") if name in flags and flags[name] != from_file.get(name))
+    elsewhere = from_file.get("normalize") == "measured" and any(others)  # mean and std are of other samples
+    if ("normalize" in flags or elsewhere) and "mean" not in flags:
         from_file = {name: value for name, value in from_file.items() if name not in ("mean", "std")}
     if "pretrained" in flags:
         from_file.pop("pretrained_fingerprint", None)  # it is of another file

@@ -225,7 +225,7 @@ def _print(config: Config, found: list[Measurement], best: Recommendation | None
         table.add_column(Text(head), justify="left" if not head else "right", no_wrap=True)
     fastest = max(m.images_per_second for m in found) or 1.0
     full = "#" if console.options.ascii_only else "█"
-    room = max(1, min(WIDEST, console.width - 60))
+    room = max(1, min(WIDEST, console.width - 74))
     for m in found:
         usual = m.batch_size == config.loader.batch_size and m.prefetch_factor is None
         chosen = best is not None and usual and m.num_workers == best.num_workers

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import os
 import re
 import zlib
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ def _of(folder: Path, part: str) -> Path | None:
         for dot in "-.":
             for end in ("", ".gz"):
                 path = below / f"{part}-images{dot}idx3-ubyte{end}"
-                if path.is_file():
+                if os.path.isfile(path):  # noqa: PTH113 - pathlib raises where the folder is closed
                     return path
     return None
 
