@@ -36,7 +36,7 @@ def made_to_go_together(values: dict[str, Any]) -> Config:
     values.pop("loss", None)
     values["milestones"] = (1.5, 3.0) if values.get("lr_scheduler") == "multistep" else ()
     if not values.get("num_workers"):
-        values |= {"timeout": 0.0, "prefetch_factor": None}
+        values |= {"timeout": None, "prefetch_factor": None}
     return build(values)
 
 
@@ -88,7 +88,7 @@ def test_the_defaults_are_those_of_the_tutorial() -> None:
     values = Config().values()
     wanted = {
         "batch_size": 32, "shuffle": True, "num_workers": 0, "model": "auto", "optimizer": "sgd", "lr": 0.01,
-        "momentum": 0.9, "weight_decay": 5e-4, "drop_last": False, "timeout": 0.0, "label_smoothing": 0.0,
+        "momentum": 0.9, "weight_decay": 5e-4, "drop_last": False, "label_smoothing": 0.0,
     }  # fmt: skip
     assert {name: values[name] for name in wanted} == wanted
 

@@ -52,14 +52,8 @@ CHANGES: dict[str, tuple[Any, dict[str, Any]]] = {
     "lr_base_size": (64, {}),
     "lr_base_scale": ("sqrt", {"lr_base_size": 64}),
 }
-OTHERWISE = {
-    "sync_batchnorm",
-    "channels_last",
-    "compile",
-    "deterministic",
-    "device",
-    "threads",
-}  # tested below: they change no number
+# tested below and in test_out_of_memory.py: they change no number
+OTHERWISE = {"auto_batch", "sync_batchnorm", "channels_last", "compile", "deterministic", "device", "threads"}
 
 
 def run(data: Path, folder: Path, **values: Any) -> tuple[str, Any]:

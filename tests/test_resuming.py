@@ -11,7 +11,7 @@ import torch
 from tui_trainer.commands import Command, Set, Stop
 from tui_trainer.config import Config, read_toml
 from tui_trainer.events import Evaluated, Progress
-from tui_trainer.run import Run, prepare
+from tui_trainer.run import prepare
 from tui_trainer.run_folder import Mailbox, RunFolder
 
 from .conftest import DIGITS, Told, copy_digits, metrics_but_seconds
@@ -26,7 +26,7 @@ def config_for(data: Path, folder: Path, **values: Any) -> Config:
 
 def trained(config: Config, at: int = 0, *commands: Command) -> RunFolder:
     """Train; the commands are sent with the first event after step `at`."""
-    made: Run = prepare(config)
+    made = prepare(config)
     mailbox, sent = Mailbox(), False
     for event in made.events(mailbox):
         if isinstance(event, Progress) and event.step == at and not sent:

@@ -3,6 +3,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,12 +14,14 @@ from tui_trainer.config import Config, read_toml
 from tui_trainer.errors import ConfigError, DataError, TrainingError, WeightsError
 from tui_trainer.events import Event, RunEnded, SettingChanged, Warned
 from tui_trainer.failures import in_words
-from tui_trainer.run import prepare, repeatable
+from tui_trainer.repeating import repeatable
+from tui_trainer.run import prepare
 from tui_trainer.run_folder import Mailbox, RunFolder
 
 from .conftest import DIGITS, Told, kinds, lines_but_times, metrics_but_seconds
 
 Cli = Callable[..., Told]
+OWN = Path(__file__).parent / "data" / "own_code.py"
 SMALL = ("--no-tui", "--epochs", "2", "-b", "8", "--json")
 
 
@@ -88,6 +91,7 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
         "step_size",
         "steps_per_epoch",
         "stream",
+        "timeout",
         "cache_limit",
         "gamma",
         "amp_dtype",
@@ -300,6 +304,24 @@ def test_a_recorder_that_cannot_write_is_told_once_and_the_run_goes_on(
     assert vars(events[-1])["outcome"] == "finished"
 
 
+@pytest.mark.parametrize(
+    ("data", "advice"), [("", "--shm-size, or use --worker-type thread."), (f"{OWN}:Numbers", "larger --shm-size.")]
+)
+def test_too_little_shared_memory_is_found_before_the_run(
+    digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data: str, advice: str
+) -> None:
+    small, real = SimpleNamespace(f_bavail=0, f_frsize=4096, f_blocks=9, f_bfree=0), os.statvfs
+    monkeypatch.setattr("os.statvfs", lambda folder: small if folder == "/dev/shm" else real(folder))
+    values = {"num_workers": 2, "worker_type": "process", "multiprocessing_context": "fork", "trust_code": True}
+    config = config_for(Path(data) if data else digits60, tmp_path / "run", **values)
+    with pytest.raises(ConfigError, match="and a worker would end with a bus error") as refused:
+        prepare(config)
+    assert str(refused.value).endswith(advice)
+    assert not (tmp_path / "run").exists()
+    small.f_bavail = 100
+    prepare(config).lock.release()
+
+
 def test_errors_in_words() -> None:
     config = Config().replace(batch_size=64)
     with pytest.raises(RuntimeError) as memory:
@@ -308,8 +330,6 @@ def test_errors_in_words() -> None:
         words = in_words(error, config)
         assert isinstance(words, TrainingError)
         assert "--batch-size 32" in str(words)
-    worker = in_words(RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed."), config)
-    assert "A DataLoader worker ended or was too slow: DataLoader worker (pid 7) is killed" in str(worker)
     known = WeightsError("x")
     assert in_words(known, config) is known
     assert in_words(RuntimeError("mat1 and mat2 shapes cannot be multiplied"), config) is None

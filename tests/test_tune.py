@@ -110,7 +110,7 @@ def test_what_does_not_fit_into_shared_memory_is_skipped_with_the_reason(
 def test_options_of_workers_are_left_out_without_workers(digits60: Path) -> None:
     bench = Bench(config_of(digits60, num_workers=2, prefetch_factor=5, timeout=30.0))
     assert bench.with_workers(0).loader.prefetch_factor is None
-    assert bench.with_workers(0).loader.timeout == 0.0
+    assert bench.with_workers(0).loader.timeout is None
     assert bench.with_workers(3).loader.prefetch_factor == 5
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +14,14 @@ from tui_trainer.config import Config
 from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
 from tui_trainer.data.channels import look_at_channels
+from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import Index, Own, Rows, Stream
+from tui_trainer.data_config import LoaderConfig
 from tui_trainer.engine.precision import amp_dtype
 from tui_trainer.engine.schedule import gamma_of
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event, SettingChanged
+from tui_trainer.loader_facts import lack_of_shared_memory
 from tui_trainer.metric_names import HEADLINES, OF_TASK
 from tui_trainer.models import catalog
 from tui_trainer.settings import AUTO, Value
@@ -167,6 +171,21 @@ def choose_threads(choices: Choices, model: nn.Module) -> None:
         else:
             choices.choose("torch's choice", threads=DEFAULT_THREADS)
     torch.set_num_threads(choices.config.recipe.threads or 1)
+
+
+def require_shared_memory(loader: LoaderConfig, index: Index, spec: Spec, context: object) -> None:
+    """Refuse worker processes that would die of a full /dev/shm, which containers keep small.
+
+    Raises:
+        ConfigError: the batches that they keep ready do not fit.
+    """
+    if context is None:
+        return  # threads need none
+    inputs = index.inputs
+    values = math.prod(inputs.shape) if isinstance(inputs, Own) else (spec.image_size**2 or 1) * spec.channels
+    sample = values * (1 if spec.image_size and not isinstance(inputs, Own) else 4) + 8 * max(1, index.outputs)
+    if lack := lack_of_shared_memory(loader, loader.batch_size * sample):
+        raise ConfigError(lack[:-1] + ("." if isinstance(inputs, Own) else ", or use --worker-type thread."))
 
 
 def device_of(name: str) -> torch.device:

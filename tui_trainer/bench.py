@@ -34,7 +34,7 @@ from tui_trainer.settings import Value
 Step = Callable[[Batch], Tensor]  # a training step on a batch; its loss ()
 
 WITHOUT_WORKERS: dict[str, Value] = {
-    "prefetch_factor": None, "timeout": 0.0, "worker_init_fn": "", "multiprocessing_context": "auto",
+    "prefetch_factor": None, "timeout": None, "worker_init_fn": "", "multiprocessing_context": "auto",
 }  # fmt: skip
 
 

@@ -144,7 +144,9 @@ class LoaderConfig:
     )
     pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
     drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")
-    timeout: float = setting(0.0, "Longest wait for a worker's batch; 0 waits for ever.", unit="seconds", ge=0)
+    timeout: float | None = setting(
+        None, "Longest wait for a worker's batch; 0 waits for ever; auto: 600.", unit="seconds", ge=0
+    )
     prefetch_factor: int | None = setting(None, "Batches read ahead by each worker; auto: 2.", ge=1, le=1000)
     persistent_workers: bool = setting(True, "Keep workers from one epoch to the next.")
 

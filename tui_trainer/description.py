@@ -8,6 +8,7 @@ from tui_trainer.config import Config
 from tui_trainer.data.batches import Data
 from tui_trainer.data.index import Own, Rows, Stream
 from tui_trainer.results.preprocessing import Preprocessing, Targets, to_metadata
+from tui_trainer.user_code import absolute
 
 
 def describe(config: Config, data: Data) -> dict[str, str]:
@@ -16,7 +17,7 @@ def describe(config: Config, data: Data) -> dict[str, str]:
     rows = index.inputs if isinstance(index.inputs, Rows | Stream) else None
     metadata: dict[str, str] = to_metadata(
         task=index.task,
-        model=config.model.model,
+        model=absolute(config.model.model),
         model_args=config.model.model_args,
         classes=index.classes,
         preprocessing=Preprocessing(

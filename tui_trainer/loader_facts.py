@@ -129,7 +129,12 @@ def check_shared_memory(loader: LoaderConfig, facts: Facts, folder: str = SHARED
     """A sentence if the batches that workers keep ready do not fit, else nothing."""
     if loader.worker_type != "process":
         return ""  # threads need none
-    needed = (prefetched(loader) + 1) * batch_bytes(loader, facts)
+    return lack_of_shared_memory(loader, batch_bytes(loader, facts), folder)
+
+
+def lack_of_shared_memory(loader: LoaderConfig, batch: int, folder: str = SHARED_MEMORY) -> str:
+    """The same of processes that hand over batches of so many bytes."""
+    needed = (prefetched(loader) + 1) * batch
     try:
         status = os.statvfs(folder)
     except (OSError, AttributeError):

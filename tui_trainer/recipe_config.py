@@ -84,6 +84,9 @@ class RecipeConfig:
     clip_grad_norm: float = setting(0.0, "Longest gradient; 0: any.", ge=0)
     sync_batchnorm: bool = setting(False, "Batch normalisation over the samples of all processes; GPUs only.")
     grad_accum_steps: int = setting(1, "Batches of one step, as if they were one batch.", ge=1, le=100_000)
+    auto_batch: bool = setting(
+        False, "Out of memory: go on by itself with smaller batches, so many more a step that it stays the same."
+    )
     amp: bool = setting(False, "Mixed precision: compute in 16 bits where that is safe.")
     amp_dtype: str | None = setting(
         None, "16-bit type; auto: bf16, or fp16 on GPUs without it.", choices=("bf16", "fp16")

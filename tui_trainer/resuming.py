@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
+import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ MAY_CHANGE = {
     "epochs", "lr", "patience", "min_delta", "min_epochs", "max_minutes",
     "num_workers", "prefetch_factor", "persistent_workers", "timeout",
     "worker_type", "pin_memory", "device", "threads", "deterministic", "keep_checkpoints",
-    "checkpoint_every", "keep_every", "tensorboard", "output_dir", "name", "resume", "branch", "max_bad",
+    "checkpoint_every", "keep_every", "auto_batch", "tensorboard", "output_dir", "name", "resume", "branch", "max_bad",
     "trust_code", "nproc", "max_restarts", "allow_changed_data", "worker_init_fn", "multiprocessing_context",
     "data", "val_data", "data_root", "targets",  # the fingerprint guards them: a dataset may have moved
 }  # fmt: skip
@@ -54,6 +55,8 @@ class Saved:
             for name, value in config.values().items()
             if name not in MAY_CHANGE and name in self.values and value != self.values[name]
         ]
+        if _step_size(self.values) == _step_size(config.values()):
+            changed = [name for name in changed if name not in STEP]
         if changed:
             what = ", ".join(changed)
             raise ConfigError(
@@ -83,6 +86,11 @@ class Saved:
 
     def restore(self, job: Job, given: Collection[str]) -> None:
         """Put the job where the run stood; a setting changed while it ran stays changed, unless given anew."""
+        before, now = self.values["batch_size"], job.train_loader.batch_size
+        if isinstance(before, int) and self.values["grad_accum_steps"] != job.grad_accum_steps:
+            place = self.state["state"]
+            place["batch"] = min(place["batch"] * before // now, job.train_loader.batches)
+            self._warn(f"Not bit-exact: the same steps, of batches of {now} where they were of {before}.")
         job.load_dict(self.state)
         for name, value in self.state["live"].items():
             if name not in given and getattr(job, name) == self.values[name]:
@@ -91,6 +99,13 @@ class Saved:
             before, now = self.state.get(name), job.checkpoint_extra[name]
             if before is not None and before != now:
                 self._warn(f"Not bit-exact: the run was saved {words.format(display(before))}, and now it is {now}.")
+
+
+STEP = ("batch_size", "grad_accum_steps")  # both may change if their product, the samples of a step, stays
+
+
+def _step_size(values: Mapping[str, Value]) -> int:
+    return math.prod(int(str(values[name])) for name in STEP)
 
 
 # What a checkpoint says of where it was made, and how that reads in a sentence.

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from tui_trainer import config as configuration
-from tui_trainer import run_folder, tensorboard, user_code
+from tui_trainer import run_folder, tensorboard
 from tui_trainer.auto import (
     Choices,
     choose_inputs,
@@ -21,11 +19,12 @@ from tui_trainer.auto import (
     choose_threads,
     device_of,
     model_arguments,
+    require_shared_memory,
     set_up_torch,
 )
 from tui_trainer.branching import Branch
 from tui_trainer.config import Config, RunConfig
-from tui_trainer.data import batches, sources, streams
+from tui_trainer.data import batches, streams
 from tui_trainer.data.batches import Data
 from tui_trainer.data.index import Index, write_split
 from tui_trainer.data.loader import worker_context
@@ -33,82 +32,24 @@ from tui_trainer.data.preflight import look_before
 from tui_trainer.data.report import Report
 from tui_trainer.description import describe
 from tui_trainer.engine.frozen import Frozen
-from tui_trainer.engine.job import Commands, Job
-from tui_trainer.engine.keeping import Keeping, leave_a_good_end
-from tui_trainer.engine.loop import train
+from tui_trainer.engine.job import Job
+from tui_trainer.engine.keeping import Keeping
 from tui_trainer.engine.metrics import build_measure
-from tui_trainer.engine.ranks import Alone, LostRankError, Ranks
-from tui_trainer.engine.relay import relayed
-from tui_trainer.events import Event, RunEnded, Warned
+from tui_trainer.engine.ranks import Alone, Ranks
+from tui_trainer.events import Warned
 from tui_trainer.every import parse_every
-from tui_trainer.failures import in_words, record_all
+from tui_trainer.failures import in_words
 from tui_trainer.models import catalog
 from tui_trainer.rank_parts import begin_apart, require_same, seed_all, synchronised
 from tui_trainer.recipe import in_memory_format, parts_of
-from tui_trainer.record import Recorder
-from tui_trainer.recorders import recorders_of
+from tui_trainer.repeating import repeatable
 from tui_trainer.resuming import Saved, circumstances
 from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.run_lock import RunLock
+from tui_trainer.running import Run
 from tui_trainer.settings import AUTO
-from tui_trainer.start_weights import IMAGENET, Started, start_from
-from tui_trainer.text import display, user_path
+from tui_trainer.start_weights import Started, start_from
 from tui_trainer.whole_file import sweep, write_whole
-
-
-@dataclass(kw_only=True)
-class Run:
-    """A run that is ready to start: its folder, its parts, and what to say first."""
-
-    folder: RunFolder
-    config: Config
-    job: Job
-    news: list[Event]
-    lock: RunLock | None  # None: another rank records and saves
-    hear: Callable[[str], None] = lambda told: None  # what other ranks tell
-
-    def events(self, commands: Commands) -> Iterator[Event]:
-        """Train; each event is recorded before it is handed on.
-
-        Raises:
-            UserError: the run failed, in words; RunEnded was recorded.
-        """
-        recorders: list[Recorder] = []
-        failing: set[Recorder] = set()
-        try:
-            recorders += recorders_of(self.folder, self.config, self.job) if self.lock else []
-            for event in self._told(commands):
-                yield from record_all(event, recorders, failing)
-                yield event
-        except OSError as error:
-            raise in_words(error, self.config) or error from error
-        finally:
-            for recorder in recorders:
-                with contextlib.suppress(OSError):
-                    recorder.close()
-            if self.lock:
-                self.lock.release()
-
-    def _told(self, commands: Commands) -> Iterator[Event]:
-        yield from self.news
-        try:
-            yield from relayed(train(self.job, commands), self.job.ranks, self.hear)
-        except Exception as error:
-            failure = self.job.ranks.explain(error) or in_words(error, self.config)
-            if isinstance(failure, LostRankError):
-                raise failure from error
-            leave_a_good_end(self.job)
-            yield RunEnded(
-                outcome="failed",
-                message=display(failure or f"{type(error).__name__}: {error}", 500),
-                error=failure.kind if failure else "bug",
-                epochs=self.job.state.epoch,
-                step=self.job.state.step,
-                seconds=self.job.pace.seconds,
-            )
-            if failure is None or failure is error:
-                raise
-            raise failure from error
 
 
 def prepare(
@@ -168,6 +109,7 @@ def _prepare(
     tell("measuring the images")
     spec = batches.spec_of(choices.config.data, index)
     data = batches.build_batches(choices.config, index, spec, needs_two=needs_two, **more)
+    require_shared_memory(choices.config.loader, index, spec, more["context"])
     choose_rest(choices, data)
     choose_recipe(choices, device)
     seed_all(config.recipe.seed)
@@ -203,7 +145,7 @@ def _prepare(
     hear = data.train.bad_files.hear
     if ranks.rank:
         data.train.bad_files.keep_in(folder.bad_files)
-        return Run(folder=folder, config=choices.config, job=job, news=[], lock=None, hear=hear)
+        return Run(folder=folder, config=choices.config, job=job, news=[], lock=None, hear=hear, data=data)
     lock, job.checkpoints = lock or RunLock(folder).acquire(), folder.checkpoints
     try:
         _write(folder, choices.config, index, start.plan)
@@ -211,7 +153,16 @@ def _prepare(
     except OSError as error:
         lock.release()
         raise in_words(error, config) or error from error
-    return Run(folder=folder, config=choices.config, job=job, news=news, lock=lock, hear=hear)
+    return Run(
+        folder=folder,
+        config=choices.config,
+        job=job,
+        news=news,
+        lock=lock,
+        hear=hear,
+        data=data,
+        least_batch=1 + needs_two,
+    )
 
 
 def _of_the_data(index: Index, data: Data, looked: Report | None) -> tuple[str, ...]:
@@ -230,20 +181,6 @@ def _write(folder: RunFolder, config: Config, index: Index, plan: str) -> None:
 
 def _new_path(config: Config) -> Path:
     return run_folder.new_folder_path(config.run.output_dir, config.run.name, config.model.model)
-
-
-def repeatable(config: Config) -> Config:
-    """What `tui-trainer -c config.toml` needs to repeat the run from anywhere, in a folder of its own."""
-    data = config.data
-    paths = {"data_root": data.data_root, "targets": data.targets}
-    absolute = {name: str(user_path(path)) if path else "" for name, path in paths.items()}
-    if config.model.pretrained not in ("", IMAGENET):
-        absolute["pretrained"] = str(run_folder.path_or_run(config.model.pretrained))
-    absolute |= {"data": sources.absolute(data.data), "val_data": sources.absolute(data.val_data)}
-    code = {"model": user_code.absolute(config.model.model), "loss": user_code.absolute(config.recipe.loss)}
-    hooks = ("sampler", "batch_sampler", "collate_fn", "worker_init_fn")
-    code |= {name: user_code.absolute(getattr(config.loader, name)) for name in hooks}
-    return config.replace(**absolute, **code, output_dir="", name="", resume="", trust_code=False)
 
 
 def _model(config: Config, data: Data) -> nn.Module:

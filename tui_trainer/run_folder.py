@@ -233,6 +233,8 @@ class Mailbox:
 
     def follow(self, path: Path) -> None:
         """Also read what is appended to `path` from now on: a leftover command must not end a new run."""
+        if self._file is not None:
+            return  # a run that goes on in this process: nothing that came meanwhile is passed over
         path.touch(mode=0o600)
         self._file = path.open("rb", buffering=0)
         self._file.seek(0, os.SEEK_END)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from typing import BinaryIO, Protocol
 
 from tui_trainer.background import Background
@@ -58,22 +59,32 @@ class LocalSession:
         """
         _refuse_early(self._config)
         self._tell("loading PyTorch")
+        try:
+            again = yield from self._one(self._config, self._given)
+            while again is not None:
+                gc.collect()  # the model and what it had computed
+                again = yield from self._one(again, ())
+        finally:
+            self._mailbox.close()
+
+    def _one(self, config: Config, given: Collection[str]) -> Generator[Event, None, Config | None]:
+        """Build a run and train it; with what to go on, where memory ran out."""
         from tui_trainer.run import prepare
 
-        run = prepare(self._config, self._tell, self._given, self._made, lambda: self._given_up)
+        run = prepare(config, self._tell, given, self._made, lambda: self._given_up)
         handler = logging.FileHandler(run.folder.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
         try:
             self._mailbox.follow(run.folder.commands)
             yield from run.events(self._mailbox)
+            return run.again
         except UserError:
             raise
         except Exception:
             logging.getLogger("tui_trainer").exception("This is a bug in tui-trainer")
             raise
         finally:
-            self._mailbox.close()
             logging.getLogger().removeHandler(handler)
             handler.close()
 

@@ -11,7 +11,7 @@ from tui_trainer.config import Config, resolve
 from tui_trainer.data.batches import Data, build_batches, scan, spec_of
 from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import worker_context
-from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.errors import ConfigError, DataError, TrainingError
 
 from ..conftest import PATIENCE, Told, metrics_but_seconds
 
@@ -243,8 +243,8 @@ def test_workers_start_as_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_worker_that_takes_too_long_ends_the_run() -> None:
-    data = built("Slow", num_workers=1, timeout=0.5)
-    with pytest.raises(RuntimeError, match="timed out"):
+    data = built("Slow", num_workers=1, timeout=0.3)
+    with pytest.raises(TrainingError, match=r"Batch 1 did not come within 0\.3 s, for the second time"):
         next(iter(data.train.epoch(0)))
 
 

@@ -129,7 +129,8 @@ def test_commands_of_any_rank_are_obeyed_by_all_at_one_step(three: list[dict[str
 
 def test_a_pause_outlasts_the_timeout_of_a_collective(three: list[dict[str, Any]]) -> None:
     assert all(found["long_pause"]["seconds"] > 2.2 for found in three)
-    assert {(found["long_pause"]["outcome"], found["long_pause"]["step"]) for found in three} == {("stopped", 4)}
+    assert {found["long_pause"]["outcome"] for found in three} == {"stopped"}
+    assert len({found["long_pause"]["step"] for found in three}) == 1, "all ranks stop at the same step"
 
 
 def test_what_other_ranks_tell_comes_to_the_first(three: list[dict[str, Any]]) -> None:

@@ -52,6 +52,11 @@ class Data:
     target_mean: tuple[float, ...] = ()  # of each number to predict, over the training part
     target_std: tuple[float, ...] = ()
 
+    def close(self) -> None:
+        """End the loaders' workers."""
+        self.train.close()
+        self.val.close()
+
     def prepare(self, device: torch.device, *, channels_last: bool = False) -> Callable[[Any], tuple[Tensor, Tensor]]:
         """What takes a batch to the device: inputs normalised, numbers to predict in standard deviations."""
         normalize: Callable[[Tensor], Tensor] = Standardize(self.mean, self.std)

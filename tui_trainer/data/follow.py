@@ -31,6 +31,9 @@ class FollowLoader:
         self._items, self._path, self._name, self.bad_files = items, path, name, bad_files
         self._rows = self._line = self._at = 0  # taken so far: rows, lines, bytes
 
+    def close(self) -> None:
+        """There are no workers."""
+
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`."""
         lines = self._lines((number * self.batches + start) * self.batch_size)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -20,6 +22,7 @@ from tui_trainer.data.buffers import Pool
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 from tui_trainer.data.order import EpochBatches
 from tui_trainer.data.own_items import OwnStream
+from tui_trainer.data.respawn import AUTO_TIMEOUT, LOOK, Workers, lasting
 from tui_trainer.data.shares import RankBatches
 from tui_trainer.data.sources import is_own
 from tui_trainer.data.threads import ThreadLoader
@@ -65,6 +68,9 @@ class Loader(Protocol):
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`."""
 
+    def close(self) -> None:
+        """End the workers."""
+
 
 class EpochLoader:
     """Batches of one part of the data, addressable by epoch and batch; of each the part of `rank` among `ranks`.
@@ -95,20 +101,28 @@ class EpochLoader:
         self._heard = set[str]()
         size, drop_last = options["batch_size"], options["drop_last"]
         part = RankBatches(order, batch_size=size, drop_last=drop_last, rank=rank, ranks=ranks, least=least)
-        self._loader = _loader(dataset, order if ranks == 1 else part, options)
+        read = order if ranks == 1 else part
+        self._make: Callable[[], Iterable[RawBatch]] = lambda: _loader(dataset, read, options)
+        self._workers = Workers()
+        self._patience: float = options["timeout"]
+        self._loader = self._make()
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read.
 
         A batch of which fewer files than the model needs could be read is empty.
         """
+        raw: RawBatch
+        for count, raw, told in lasting(partial(self._opened, number), start, self._renew, self._patience):
+            enough = len(raw.targets) if len(raw.targets) >= self._least else 0
+            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, told + self._told(raw))
+
+    def _opened(self, number: int, start: int) -> Iterator[RawBatch]:
         self._order.epoch, self._order.start = number, start * (1 if self._own else self.batch_size)
         if self._order.start >= self._order.length:
-            return
-        raw: RawBatch
-        for count, raw in enumerate(self._loader, start + 1):
-            enough = len(raw.targets) if len(raw.targets) >= self._least else 0
-            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self._told(raw))
+            return iter(())
+        with self._workers.starting():
+            return iter(self._loader)
 
     def _told(self, raw: RawBatch) -> tuple[str, ...]:
         """What is new of a batch."""
@@ -117,6 +131,17 @@ class EpochLoader:
         new = tuple(text for text in raw.told if text not in self._heard)
         self._heard.update(new)
         return self.bad_files.tell(raw.bad) + new
+
+    def close(self) -> None:
+        """End the workers at once: left to the collector of cycles, DataLoader would wait 5 s for each."""
+        self._workers.kill()
+        if isinstance(self._loader, ThreadLoader):
+            self._loader.close()
+
+    def _renew(self) -> None:
+        """Other workers in the place of those that there are."""
+        self._workers.kill()
+        self._loader = self._make()
 
 
 class StreamLoader:
@@ -127,19 +152,26 @@ class StreamLoader:
         self.batches, self.samples = steps, steps * self.batch_size
         self._dataset, self.bad_files, self._seed = dataset, bad_files, seed
         self.bad_files.total = max(self.bad_files.total, self.samples)
+        self._workers, self._patience = Workers(), options["timeout"]
+        options = {**options, "timeout": min(options["timeout"], LOOK)}
         self._options = {**options, "persistent_workers": False}  # each epoch sends its number to new workers
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`."""
+        raw: RawBatch
+        for count, raw, told in lasting(partial(self._opened, number), start, self._workers.kill, self._patience):
+            yield Batch(raw.inputs, raw.targets, count, (*told, *self.bad_files.tell(raw.bad)))
+
+    def close(self) -> None:
+        """End the workers at once."""
+        self._workers.kill()
+
+    def _opened(self, number: int, start: int) -> Iterator[RawBatch]:
         self._dataset.epoch = number
         self._options["generator"].manual_seed(address(self._seed, number, -1))
         loader: DataLoader[Any] = DataLoader(self._dataset, **self._options)
-        raw: RawBatch
-        for count, raw in enumerate(loader, 1):
-            if count > start:
-                yield Batch(raw.inputs, raw.targets, count, self.bad_files.tell(raw.bad))
-            if count == self.batches:
-                return
+        with self._workers.starting():
+            return itertools.islice(iter(loader), start, self.batches)
 
 
 def _loader(
@@ -153,8 +185,9 @@ def _loader(
         return ThreadLoader(dataset.read, order, dataset.row_bytes, **same)
     if isinstance(dataset, ImageDataset) and isinstance(order, EpochOrder) and not (processes or options["pin_memory"]):
         return Inline(dataset, order, options["batch_size"], options["drop_last"])
+    options = {**options, "timeout": min(options["timeout"], LOOK)}
     if not processes:  # what lies in memory already is not read by threads
-        options = {**options, **ALONE}
+        options |= ALONE
     if not isinstance(order, EpochOrder):
         others = {name: value for name, value in options.items() if name not in ("batch_size", "drop_last")}
         return DataLoader(dataset, batch_sampler=order, **others)
@@ -209,7 +242,7 @@ def loader_options(
         "num_workers": loader.num_workers,
         "pin_memory": pin and torch.cuda.is_available(),
         "drop_last": loader.drop_last,
-        "timeout": loader.timeout,
+        "timeout": (AUTO_TIMEOUT if loader.timeout is None else loader.timeout) if workers else 0.0,
         "prefetch_factor": loader.prefetch_factor,
         "persistent_workers": loader.persistent_workers and workers,
         "multiprocessing_context": context if workers else None,

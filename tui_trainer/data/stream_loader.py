@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from tui_trainer.data.lanes import LANES, Lane, deal, taken, turns
 from tui_trainer.data.loader import Batch
 from tui_trainer.data.own_items import OneByOne
 from tui_trainer.data.raw import Raw
+from tui_trainer.data.respawn import LOOK, Workers, lasting
 from tui_trainer.data.rows import as_it_is
 from tui_trainer.data.stream_files import UnreadableError
 from tui_trainer.data.stream_items import At, StreamItems
@@ -154,17 +156,32 @@ class PlannedLoader:
         self.batch_size: int = options["batch_size"]
         self.batches, self.samples = order.length, min(order.places, order.length * self.batch_size)
         self._order, self.bad_files, self._least = order, bad_files, least
-        self._loader = _loader(items, order, options)
+        self._make: Callable[[], Iterable[RawBatch]] = lambda: _loader(items, order, options)
+        self._loader, self._workers, self._patience = self._make(), Workers(), options["timeout"]
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read."""
+        raw: RawBatch
+        for count, raw, told in lasting(partial(self._opened, number), start, self._renew, self._patience):
+            enough = len(raw.targets) if len(raw.targets) >= self._least else 0
+            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, told + self.bad_files.tell(raw.bad))
+
+    def _opened(self, number: int, start: int) -> Iterator[RawBatch]:
         self._order.epoch, self._order.start = number, start
         if start >= self.batches:
-            return
-        raw: RawBatch
-        for count, raw in enumerate(self._loader, start + 1):
-            enough = len(raw.targets) if len(raw.targets) >= self._least else 0
-            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, self.bad_files.tell(raw.bad))
+            return iter(())
+        with self._workers.starting():
+            return iter(self._loader)
+
+    def _renew(self) -> None:
+        self._workers.kill()
+        self._loader = self._make()
+
+    def close(self) -> None:
+        """End the workers at once."""
+        self._workers.kill()
+        if isinstance(self._loader, ThreadLoader):
+            self._loader.close()
 
 
 def _loader(items: StreamItems, order: StreamOrder, options: dict[str, Any]) -> Iterable[RawBatch]:
@@ -174,6 +191,7 @@ def _loader(items: StreamItems, order: StreamOrder, options: dict[str, Any]) -> 
         size = items.row_bytes * options["batch_size"]
         same = {name: options[name] for name in THREADS}
         return ThreadLoader(lambda group, memory: items.read(group[0], memory), order, size, batch_size=1, **same)
+    others["timeout"] = min(options["timeout"], LOOK)
     dataset: Dataset[Any] = OneByOne(items) if others["collate_fn"] is not as_it_is else items
     return DataLoader(dataset, batch_sampler=order, **others)
 

@@ -126,6 +126,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.paused = self.evaluating = False
+        self.torn = False  # the weights are those of no whole step
         self.asked = False  # for an evaluation, which has not been answered yet
         self.in_passing = False  # evaluating for no other reason: a pause waits until it is done
         self.precision = self.precision or Precision(self.device)
@@ -219,6 +220,7 @@ class Job:
             self.interval.add(loss, outputs, targets)
         self.state.step += 1
         self.state.batch = number
+        self.torn = False
         if self.max_seconds and self.ranks.clock(self.clock).over:
             self.ending = self.ending or "out_of_time"
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor
 
 from tui_trainer.engine import checkpoint
@@ -175,6 +176,17 @@ def diverged(job: Job, what: str = "The loss is not a finite number") -> Trainin
     return TrainingError(
         f"{what} at step {job.state.step}: training diverged. Try a smaller --lr than {job.lr:g}. {which_is_last(job)}."
     )
+
+
+def keep_what_is_whole(job: Job) -> Iterator[Event]:
+    """Memory has run out in a step: commit what was trained before it, if it had not changed the weights yet."""
+    job.optimizer.zero_grad()
+    if job.device.type == "cuda":
+        torch.cuda.empty_cache()
+    alone = job.ranks.size == 1  # others wait for this one in the midst of the step
+    if alone and not job.torn and job.checkpoints is not None and job.keeping.last != job.position:
+        yield keep(job)
+    leave_a_good_end(job)
 
 
 def leave_a_good_end(job: Job) -> None:

@@ -13,10 +13,11 @@ import torch
 def random_states(device: torch.device) -> dict[str, Any]:
     """Of torch, Python and numpy, in types that torch.load(weights_only=True) takes."""
     kind, words, *rest = np.random.get_state(legacy=True)
+    version, numbers, gauss = random.getstate()
     states: dict[str, Any] = {
         "cpu": torch.get_rng_state(),
-        "python": random.getstate(),
-        "numpy": (kind, np.asarray(words).tolist(), *rest),
+        "python": (version, torch.tensor(numbers), gauss),
+        "numpy": (kind, torch.tensor(np.asarray(words).astype(np.int64)), *rest),
     }
     if device.type == "cuda":
         states["cuda"] = torch.cuda.get_rng_state(device)
@@ -29,6 +30,7 @@ def set_random_states(states: Mapping[str, Any], device: torch.device) -> None:
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)
     if "python" in states:
-        version, words, gauss = states["python"]
-        random.setstate((version, tuple(words), gauss))
-        np.random.set_state(states["numpy"])
+        version, numbers, gauss = states["python"]
+        random.setstate((version, tuple(map(int, numbers)), gauss))
+        kind, words, *rest = states["numpy"]
+        np.random.set_state((kind, np.asarray(words, np.uint32), *rest))

@@ -51,6 +51,7 @@ def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored]:
 
 def update(job: Job) -> None:
     """Change the weights by the gradients that are there."""
+    job.torn = True  # until the step is counted: what is cut off in between is no state to go on from
     if job.clip_grad_norm:
         job.precision.unscale(job.optimizer)
         clip_grad_norm_(job.model.parameters(), job.clip_grad_norm)

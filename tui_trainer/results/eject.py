@@ -37,7 +37,7 @@ COVERED = {
     "rename_layers", "adapters", "by_order", "freeze", "epochs", "lr", "optimizer", "momentum", "weight_decay",
     "nesterov", "lr_scheduler", "warmup_epochs", "gamma", "step_size", "milestones", "loss",
     "label_smoothing", "monitor", "seed", "device", "threads", "clip_grad_norm", "output_dir", "name", "resume",
-    "log_every", "checkpoint_every", "keep_checkpoints", "keep_every", "trust_code", "deterministic",
+    "auto_batch", "log_every", "checkpoint_every", "keep_checkpoints", "keep_every", "trust_code", "deterministic",
     "tensorboard", "cache", "cache_size", "data_root", "class_weights", "mixup", "cutmix", "model_ema",
     "model_ema_decay", "path_column", "target", "part_column", "ignore_columns", "features", "header", "missing",
 }  # fmt: skip

@@ -270,7 +270,7 @@ def _of(config: Config, *tables: str) -> tuple[Value, ...]:
 
 def _measured_for(config: Config) -> tuple[Value, ...]:
     """What the figures depend on, but for the number of workers and what only workers have."""
-    without = config.replace(num_workers=0, prefetch_factor=None, timeout=0.0)
+    without = config.replace(num_workers=0, prefetch_factor=None, timeout=None)
     each = config.loader.prefetch_factor
     return (*_of(without, "data", "loader", "model"), config.recipe.device, config.recipe.threads, each)
 
