@@ -11,14 +11,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, ParamSpec
 
-from tui_trainer import user_code
-from tui_trainer.commands import Abort, Command, Stop
+from tui_trainer import torchrun, user_code
 from tui_trainer.config import Resolved, resolve, to_toml
 from tui_trainer.errors import ConfigError, TooManyBadError, UserError
 from tui_trainer.run_folder import find_checkpoint, find_run
+from tui_trainer.steering import Interrupted, Signals, unless_gone
 from tui_trainer.text import display
 
 if TYPE_CHECKING:
@@ -26,16 +25,7 @@ if TYPE_CHECKING:
     from tui_trainer.session import LocalSession
 
 P = ParamSpec("P")
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 EXIT_BUG = 1
-
-
-class Interrupted(BaseException):
-    """A signal came before there was a run that could save itself."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,6 +71,10 @@ def train(argv: Sequence[str]) -> int:
 
     arguments = flags.parse(argv)
     resolved = _resolve(arguments)
+    if (place := torchrun.place()) is not None:
+        from tui_trainer import rank_run
+
+        return rank_run.train(arguments, resolved, place)
     if arguments.print_config:
         print(to_toml(resolved.config, resolved.origins), end="")
         return 0
@@ -95,6 +89,10 @@ def train(argv: Sequence[str]) -> int:
 
     _ask_about_code(resolved, interactive=terminal.is_interactive() and not arguments.json)
     if arguments.no_tui or arguments.json or not terminal.is_interactive():
+        if resolved.config.run.nproc > 1:
+            from tui_trainer import several
+
+            return several.train(resolved, argv, as_json=arguments.json)
         return train_headless(resolved, as_json=arguments.json)
     return show_screens(resolved, in_ascii=arguments.ascii)
 
@@ -148,26 +146,26 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
     if resolved.config.run.resume:
         summary.add_all(find_run(resolved.config.run.resume).read_events())  # the best epoch may lie there
     given = {name for name, origin in resolved.origins.items() if origin.startswith("--")}
-    session = LocalSession(resolved.config, lambda text: _unless_gone(2, progress.tell, text), given)
+    session = LocalSession(resolved.config, lambda text: unless_gone(2, progress.tell, text), given)
     signals.steer(session)
     failure: UserError | None = None
     try:
         for event in session.events():
             summary.add(event)
-            _unless_gone(2, progress, event)
+            unless_gone(2, progress, event)
     except UserError as error:
         failure = error
     except Interrupted as interrupted:
-        _unless_gone(2, progress.close)
+        unless_gone(2, progress.close)
         print("tui-trainer: stopped before the run began; nothing was written.", file=sys.stderr)
         return 128 + interrupted.number
     except Exception as error:
-        _unless_gone(2, progress.close)
+        unless_gone(2, progress.close)
         return _bug(error, session)
     finally:
-        _unless_gone(2, progress.close)
+        unless_gone(2, progress.close)
     summary.run = str(session.folder.path) if session.folder else ""
-    _unless_gone(1, print_result, summary, as_json, failure)
+    unless_gone(1, print_result, summary, as_json, failure)
     if isinstance(failure, TooManyBadError) and failure.allowed and not as_json and _accepts(failure):
         more = resolved.config.replace(max_bad=failure.allowed)
         return train_headless(replace(resolved, config=more), as_json=as_json)
@@ -211,14 +209,6 @@ def train_in_background(resolved: Resolved, argv: Sequence[str], *, as_json: boo
     return 0
 
 
-def _unless_gone(descriptor: int, say: Callable[P, None], *what: P.args, **named: P.kwargs) -> None:
-    """Say it; when nobody hears it any more (the terminal was closed, the pipe's reader left), a run still goes on."""
-    try:
-        say(*what, **named)
-    except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
-
-
 def _bug(error: Exception, session: LocalSession) -> int:
     """A traceback is for the log; without a run there is no log, and it goes to the terminal."""
     if session.folder is None:
@@ -226,29 +216,6 @@ def _bug(error: Exception, session: LocalSession) -> int:
     what = display(f"{type(error).__name__}: {error}", 300)
     print(f"tui-trainer: this is a bug: {what}; traceback in {display(session.folder.log)}.", file=sys.stderr)
     return EXIT_BUG
-
-
-class Signals:
-    """Signals only write commands: the first asks to stop and save, a second one to leave now."""
-
-    def __init__(self) -> None:
-        self.received = 0
-        self._session: LocalSession | None = None
-
-    def steer(self, session: LocalSession) -> None:
-        """From now on signals steer this session."""
-        self._session = session
-        for number in SIGNALS:
-            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
-                signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        assert self._session is not None
-        if self._session.folder is None:
-            raise Interrupted(number)
-        command: Command = Abort() if self.received else Stop()
-        self.received = self.received or number
-        self._session.send(command)
 
 
 def _run(module: str) -> Callable[[Sequence[str]], int]:

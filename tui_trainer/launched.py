@@ -1,4 +1,8 @@
-"""Torchrun as a child that ends with its parent: `python -m tui_trainer.launched` takes torchrun's arguments."""
+"""Torchrun as a child that ends with its parent: `python -m tui_trainer.launched OPTIONS -- WORDS`.
+
+OPTIONS are torchrun's, WORDS those of this program, which torchrun's parser must not see: it takes `--nproc` for one
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +32,14 @@ def main() -> None:
     end_with_parent()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing.errors import record
 
-    known = {option for action in run.get_args_parser()._actions for option in action.option_strings}
-    words = ["--signals-to-handle=SIGTERM,SIGINT"] if "--signals-to-handle" in known else []
-    run.main([*words, *sys.argv[1:]])
+    parser, border = run.get_args_parser(), sys.argv.index("--")
+    known = {option for action in parser._actions for option in action.option_strings}
+    options = ["--signals-to-handle=SIGTERM,SIGINT"] if "--signals-to-handle" in known else []
+    arguments = parser.parse_args([*options, *sys.argv[1:border], "-m", "tui_trainer"])
+    arguments.training_script_args = sys.argv[border + 1 :]
+    record(run.run)(arguments)
 
 
 if __name__ == "__main__":

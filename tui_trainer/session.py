@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from tui_trainer.background import Background
 from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set, Stop
@@ -17,6 +17,9 @@ from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import Event, from_json
 from tui_trainer.run_folder import Mailbox, RunFolder
 from tui_trainer.run_lock import is_running
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.ranks import Ranks
 
 FOLLOW_LOOK = 0.1  # seconds between two looks at the file of another process
 EXACT_BYTES, PAST_POINTS, LINE_BYTES = 4 << 20, 5_000, 400  # of a record that is followed from its beginning
@@ -44,9 +47,14 @@ class LocalSession:
     """A run of this process, which trains in the thread that iterates over `events`."""
 
     def __init__(
-        self, config: Config, tell: Callable[[str], None] = lambda text: None, given: Collection[str] = ()
+        self,
+        config: Config,
+        tell: Callable[[str], None] = lambda text: None,
+        given: Collection[str] = (),
+        ranks: Ranks | None = None,
     ) -> None:
         self._config, self._tell, self._given, self._mailbox = config, tell, given, Mailbox()
+        self._ranks = ranks  # this process among several, of which the first has looked at the configuration
         self.folder: RunFolder | None = None
         self.owned = True
         self._given_up = False  # before there was anything to save
@@ -57,7 +65,8 @@ class LocalSession:
         Raises:
             UserError: it cannot start, or failed.
         """
-        _refuse_early(self._config)
+        if self._ranks is None:
+            refuse_early(self._config)
         self._tell("loading PyTorch")
         try:
             again = yield from self._one(self._config, self._given)
@@ -71,12 +80,13 @@ class LocalSession:
         """Build a run and train it; with what to go on, where memory ran out."""
         from tui_trainer.run import prepare
 
-        run = prepare(config, self._tell, given, self._made, lambda: self._given_up)
+        run = prepare(config, self._tell, given, self._made, lambda: self._given_up, self._ranks)
         handler = logging.FileHandler(run.folder.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
         try:
-            self._mailbox.follow(run.folder.commands)
+            if self._ranks is None or self._ranks.rank == 0:
+                self._mailbox.follow(run.folder.commands)
             yield from run.events(self._mailbox)
             return run.again
         except UserError:
@@ -92,6 +102,11 @@ class LocalSession:
         """From now on there is something to save into: a signal stops the run instead of giving it up."""
         self.folder = folder
 
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to save."""
+        return self.folder is not None
+
     def send(self, command: Command) -> None:
         """Hand a command to the loop; a signal handler may call this."""
         self._given_up = self._given_up or isinstance(command, Stop | Abort)
@@ -105,10 +120,11 @@ class LocalSession:
 class FollowedSession:
     """A run of another process, or of the past, through the files of its folder."""
 
-    def __init__(self, folder: RunFolder, background: Background | None = None) -> None:
+    def __init__(self, folder: RunFolder, background: Background | None = None, since: int = 0) -> None:
         self.folder: RunFolder | None = folder
         self.owned = False
         self._folder, self._background, self._closed = folder, background, threading.Event()
+        self._since = since  # bytes of what is recorded that are passed over
 
     def events(self) -> Iterator[Event]:
         """What is recorded, then what comes, until the run has ended or its process is gone.
@@ -121,6 +137,7 @@ class FollowedSession:
         if self._closed.is_set() or not self._folder.events.exists():
             return
         with self._folder.events.open("rb") as file:
+            file.seek(self._since)
             yield from _known(thinned(file))
             rest = b""
             while not self._closed.is_set():
@@ -136,6 +153,11 @@ class FollowedSession:
             self._closed.wait(FOLLOW_LOOK)
         if not background.starting and not background.begun:
             raise background.refusal()
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is something to save."""
+        return self._background is None or self._background.begun
 
     def _alive(self) -> bool:
         started_here = self._background is not None and self._background.process.poll() is None
@@ -175,7 +197,7 @@ def _known(lines: Iterable[bytes]) -> Iterator[Event]:
                 yield event
 
 
-def _refuse_early(config: Config) -> None:
+def refuse_early(config: Config) -> None:
     """What can be refused without PyTorch is refused before the seconds that it takes to load."""
     from tui_trainer.data.sources import require
     from tui_trainer.run_folder import new_folder_path

@@ -66,14 +66,26 @@ def place(environment: Mapping[str, str] = os.environ) -> Place | None:
     )
 
 
+@dataclass(frozen=True)
+class Launched:
+    """Processes that were started together."""
+
+    process: Background
+    meeting: Path
+
+    def refusal(self) -> UserError | None:
+        """Why one of them refused to go on."""
+        return refusal(self.meeting)
+
+
 @contextlib.contextmanager
-def launched(words: Sequence[str], folder: RunFolder, *, nproc: int, max_restarts: int) -> Iterator[Background]:
+def launched(words: Sequence[str], folder: RunFolder, *, nproc: int, max_restarts: int) -> Iterator[Launched]:
     """`nproc` processes that train into `folder` by the flags `words`; those that are left at the end are ended."""
     meeting = Path(tempfile.mkdtemp(prefix="tui-trainer-"))  # for the owner only
     command = [sys.executable, "-m", "tui_trainer.launched", *_options(meeting, nproc, max_restarts)]
-    started = start_in(folder, [*command, "-m", "tui_trainer", "--no-tui", *words], _environment(meeting, nproc))
+    started = start_in(folder, [*command, "--", "--no-tui", *words], _environment(meeting, nproc))
     try:
-        yield started
+        yield Launched(started, meeting)
     finally:
         if started.process.poll() is None:
             started.process.terminate()
@@ -115,7 +127,7 @@ def leave_refusal(meeting: Path | None, error: UserError) -> None:
 
 def refusal(meeting: Path) -> UserError | None:
     """What `leave_refusal` left."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError):
         code, _, words = (meeting / "refusal").read_text("utf-8").partition(" ")
-        return BY_EXIT_CODE[int(code)](words)
+        return BY_EXIT_CODE.get(int(code), UserError)(words)
     return None

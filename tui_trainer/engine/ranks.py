@@ -100,6 +100,9 @@ class Ranks(Protocol):
     def in_turn(self, act: Callable[[], T]) -> T:
         """What `act` gives, called on one rank of each machine before the others, which may find its work done."""
 
+    def leave_word(self, error: UserError) -> None:
+        """Why this rank ends, for those who will notice that it did."""
+
     def explain(self, error: BaseException) -> UserError | LostRankError | None:
         """Why this rank cannot go on, if that lies with another one."""
 
@@ -195,6 +198,9 @@ class Alone:
     def in_turn(self, act: Callable[[], T]) -> T:
         """What it gives."""
         return act()
+
+    def leave_word(self, error: UserError) -> None:
+        """Nobody is there to notice."""
 
     def explain(self, error: BaseException) -> UserError | LostRankError | None:
         """There is no other one."""
