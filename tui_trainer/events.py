@@ -51,6 +51,11 @@ class RunStarted(Event):
     unit: str = "images"
     ranks: int = 1
 
+    @property
+    def where(self) -> str:
+        """Its device in words: cpu, or cpu x 4 for four processes."""
+        return self.device + (f" x {self.ranks}" if self.ranks > 1 else "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Progress(Event):

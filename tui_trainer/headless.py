@@ -98,7 +98,7 @@ def in_words(event: Event, epochs: int) -> str:
     match event:
         case RunStarted():
             return (
-                f"{event.model} with {event.parameters:,} parameters on {event.device}: {_learns(event)}, "
+                f"{event.model} with {event.parameters:,} parameters on {event.where}: {_learns(event)}, "
                 f"{event.train_samples:,} training and {event.val_samples:,} validation {event.unit}, "
                 f"{event.steps_per_epoch:,} steps an epoch" + (f", from step {event.step}" if event.step else "")
             )

@@ -130,7 +130,7 @@ class RunState:
 
     def _start(self, event: RunStarted) -> None:
         self.phase, self.outcome, self.message = "warming up", "", ""
-        self.model, self.device, self.parameters = event.model, event.device, event.parameters
+        self.model, self.device, self.parameters = event.model, event.where, event.parameters
         self.classes, self.epochs = event.classes, event.epochs
         self.task, self.unit = event.task, event.unit
         self.train_samples, self.val_samples = event.train_samples, event.val_samples
@@ -138,7 +138,7 @@ class RunState:
         self.history = [past for past in self.history if past.epoch < event.epoch]
         self.best = next((past for past in reversed(self.history) if past.best), None)
         going_on = f" from step {event.step}" if event.step else ""
-        self._say(event, "info", f"{event.model}, {event.parameters:,} parameters, on {event.device}{going_on}")
+        self._say(event, "info", f"{event.model}, {event.parameters:,} parameters, on {event.where}{going_on}")
 
     def _progress(self, event: Progress) -> None:
         self.phase = "training" if event.part == "train" else "validating"

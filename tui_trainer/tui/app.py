@@ -152,6 +152,9 @@ class TrainerApp(App[int]):
         if problem:
             self.notify(problem, severity="error", markup=False)
             return
+        if self.draft.values["nproc"] != 1:  # torchrun is no part of a process with screens: they follow it
+            self.action_start_background()
+            return
         self.clear_notifications()
         preferences.remember_folder(str(user_path(str(self.draft.values["data"]))))
         self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
@@ -229,6 +232,9 @@ class TrainerApp(App[int]):
             config = resolve({"resume": str(folder.path)}, folder.config).config
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
+            return
+        if config.run.nproc > 1:
+            self.begin(FollowedSession(folder, go_on((), folder)))
             return
         self.begin(LocalSession(config, self._train_screen.tell, given={"resume"}), folder)
 

@@ -1,0 +1,166 @@
+"""Processes that torchrun starts: what they know, where they begin, how the launcher learns of them."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.ranks import below, lives, ranks_of
+from tests.conftest import PATIENCE, Told
+from tests.test_background import eventually
+from tui_trainer import rank_run, torchrun
+from tui_trainer.errors import DataError, TrainingError
+from tui_trainer.events import Evaluated, Event, RunEnded, RunStarted
+from tui_trainer.run_folder import RunFolder
+
+Cli = Callable[..., Told]
+
+
+def of(kind: type[Event], run: Path) -> list[Any]:
+    return [event for event in RunFolder(run).read_events() if isinstance(event, kind)]
+
+
+def test_a_process_knows_its_place() -> None:
+    assert torchrun.place({"RANK": "1"}) is None
+    environment = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    place = torchrun.place({**environment, "TORCHELASTIC_RUN_ID": "job7", "TORCHELASTIC_RESTART_COUNT": "2"})
+    assert place is not None
+    assert (place.rank, place.size, place.local_rank, place.local_size) == (5, 8, 1, 4)
+    assert (place.launch, place.attempt, place.store) == ("job7", 2, None)
+    place = torchrun.place({**environment, torchrun.MEETING: "/somewhere", "TORCHELASTIC_RUN_ID": "none"})
+    assert place is not None
+    assert (place.launch, place.store) == ("", Path("/somewhere/store-0"))
+
+
+def test_a_refusal_reaches_the_launcher(tmp_path: Path) -> None:
+    assert torchrun.refusal(tmp_path) is None
+    torchrun.leave_refusal(tmp_path, DataError("no data: give some"))
+    found = torchrun.refusal(tmp_path)
+    assert isinstance(found, DataError)
+    assert str(found) == "no data: give some"
+
+
+@pytest.fixture
+def as_rank(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Makes this process one that torchrun started, the only one."""
+    meeting = tmp_path / "meeting"
+    meeting.mkdir()
+
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    monkeypatch.setattr(rank_run, "_end_at_once", leave)
+    monkeypatch.setattr(rank_run, "end_with_parent", lambda: None)
+
+    def make(attempt: int, launch: str) -> None:
+        given = {"RANK": 0, "WORLD_SIZE": 1, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1, "TORCHELASTIC_MAX_RESTARTS": 3}
+        given |= {"TORCHELASTIC_RESTART_COUNT": attempt}
+        for name, value in {**given, "TORCHELASTIC_RUN_ID": launch, torchrun.MEETING: meeting}.items():
+            monkeypatch.setenv(name, str(value))
+
+    return make
+
+
+def test_another_attempt_goes_on_with_the_run_and_another_launch_does_not(
+    run_cli: Cli, as_rank: Callable[..., None], digits60: Path, tmp_path: Path
+) -> None:
+    words = ("--no-tui", digits60, "--threads", "1", "--output-dir", tmp_path / "run")
+    as_rank(0, "one")
+    assert run_cli(*words, "--epochs", "1").code == 0
+    as_rank(1, "one")
+    assert run_cli(*words, "--epochs", "2").code == 0
+    assert [(e.epoch, e.step) for e in of(RunStarted, tmp_path / "run")] == [(0, 0), (1, 1)]
+    assert len(of(Evaluated, tmp_path / "run")) == 2
+    as_rank(0, "two")
+    told = run_cli(*words, "--epochs", "3")
+    assert told.code == 2
+    assert "already holds a run" in told.err
+    as_rank(1, "two")
+    assert run_cli(*words, "--epochs", "3").code == 2  # at once: another attempt would end as the one before
+    found = torchrun.refusal(tmp_path / "meeting")
+    assert found is not None
+    assert "already holds a run" in str(found)
+
+
+# With real processes: seconds for each of them to load PyTorch --------------------------------------------------------
+
+
+def several(digits: Path, run: Path, *more: object, nproc: int = 2) -> subprocess.Popen[str]:
+    words = ("--no-tui", "--json", "--nproc", nproc, digits, "-b", 16, "--threads", 1, "--output-dir", run, *more)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tui_trainer", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.soak
+def test_two_processes_train_what_one_trains(digits60: Path, tmp_path: Path, run_cli: Cli) -> None:
+    out, err = several(digits60, tmp_path / "two", "--epochs", 3).communicate(timeout=PATIENCE)
+    one = run_cli("--json", digits60, "-b", 16, "--threads", 1, "--epochs", 3, "--output-dir", tmp_path / "one").json
+    two = json.loads(out)
+    assert two["outcome"] == "finished", err
+    assert two["metrics"] == pytest.approx(one["metrics"], abs=1e-6)
+    assert of(RunStarted, tmp_path / "two")[0].ranks == 2
+
+
+@pytest.mark.soak
+def test_what_is_refused_in_the_processes_is_refused_by_the_launcher(tmp_path: Path, digits60: Path) -> None:
+    process = several(digits60, tmp_path / "run", "--sync-batchnorm")
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert "sync_batchnorm: torch has it for GPUs only" in err.splitlines()[-1]
+    assert json.loads(out)["error"]["kind"] == "config"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_killed_comes_back_at_the_last_commit(rank: int, digits60: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    process = several(digits60, run, "--epochs", 100_000, "--checkpoint-every", "10steps")
+    eventually(lambda: (run / "checkpoints" / "step-20.json").exists())
+    os.kill(ranks_of(process)[rank], signal.SIGKILL)  # type: ignore[arg-type]
+    eventually(lambda: len(of(RunStarted, run)) == 2)
+    assert of(RunStarted, run)[1].step >= 20
+    before = len(of(Evaluated, run))
+    eventually(lambda: len(of(Evaluated, run)) > before)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE)
+    assert process.returncode == 143
+    assert of(RunEnded, run)[-1].outcome == "stopped"
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_the_end_of_the_launcher_is_the_end_of_all(number: int, digits60: Path, tmp_path: Path) -> None:
+    process = several(digits60, tmp_path / "run", "--epochs", 100_000)
+    eventually(lambda: len(of(Evaluated, tmp_path / "run")) > 1)
+    everything = [pid for pid, _ in below(process.pid)]
+    assert len(everything) >= 3
+    process.send_signal(number)
+    eventually(lambda: not any(map(lives, everything)))
+    process.communicate(timeout=PATIENCE)
+    ended = of(RunEnded, tmp_path / "run")[-1]
+    assert ended.outcome == "stopped"
+    assert (tmp_path / "run" / "checkpoints" / f"step-{ended.step}.json").exists()
+
+
+@pytest.mark.soak
+def test_when_restarts_are_used_up_the_run_says_so(digits60: Path, tmp_path: Path) -> None:
+    process = several(digits60, tmp_path / "run", "--epochs", 100_000, "--max-restarts", 0)
+    eventually(lambda: len(of(Evaluated, tmp_path / "run")) > 1)
+    os.kill(ranks_of(process)[1], signal.SIGKILL)  # type: ignore[arg-type]
+    _, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == TrainingError.exit_code
+    assert "Another process of this run ended without a word" in err.splitlines()[-1]
+    time.sleep(0.1)
+    assert of(RunEnded, tmp_path / "run")[-1].outcome == "failed"
