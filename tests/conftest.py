@@ -80,9 +80,9 @@ def run_cli(capfd: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Told]]:
 
     Descriptors are captured, so that what native code writes is seen too.
     """
-    from tui_trainer import cli
+    from tui_trainer import cli, steering
 
-    handlers = {number: signal.getsignal(number) for number in cli.SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in steering.SIGNALS}
 
     def call(*words: object) -> Told:
         capfd.readouterr()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tui_trainer import cli, headless
+from tui_trainer import headless, steering
 from tui_trainer.commands import Checkpoint, Pause, Resume, Set
 from tui_trainer.config import SETTINGS, read_toml
 from tui_trainer.events import Event, Progress
@@ -392,7 +392,7 @@ def test_a_signal_that_is_ignored_stays_ignored(digits60: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     others = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        cli.Signals().steer(None)  # type: ignore[arg-type]
+        steering.Signals().steer(None)  # type: ignore[arg-type]
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         assert signal.getsignal(signal.SIGTERM) is not others[signal.SIGTERM]
     finally:

@@ -76,7 +76,7 @@ def test_another_attempt_goes_on_with_the_run_and_another_launch_does_not(
     assert run_cli(*words, "--epochs", "1").code == 0
     as_rank(1, "one")
     assert run_cli(*words, "--epochs", "2").code == 0
-    assert [(e.epoch, e.step) for e in of(RunStarted, tmp_path / "run")] == [(0, 0), (1, 1)]
+    assert [(e.epoch, e.step) for e in of(RunStarted, tmp_path / "run")] == [(0, 0), (1, 2)]
     assert len(of(Evaluated, tmp_path / "run")) == 2
     as_rank(0, "two")
     told = run_cli(*words, "--epochs", "3")
@@ -127,7 +127,7 @@ def test_what_is_refused_in_the_processes_is_refused_by_the_launcher(tmp_path: P
 def test_a_rank_that_is_killed_comes_back_at_the_last_commit(rank: int, digits60: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     process = several(digits60, run, "--epochs", 100_000, "--checkpoint-every", "10steps")
-    eventually(lambda: (run / "checkpoints" / "step-20.json").exists())
+    eventually((run / "checkpoints" / "step-20.json").exists)
     os.kill(ranks_of(process)[rank], signal.SIGKILL)  # type: ignore[arg-type]
     eventually(lambda: len(of(RunStarted, run)) == 2)
     assert of(RunStarted, run)[1].step >= 20

@@ -66,16 +66,13 @@ class TrainerApp(App[int]):
         super().__init__()
         self.draft, self._resolved = Draft(resolved), resolved
         self.trainer: Trainer | None = None
-        self._train_screen = TrainScreen(self.draft)
-        self._data_screen = DataScreen(self.draft)
-        self._recipe_screen = RecipeScreen(self.draft)
+        self._train_screen, self._data_screen = TrainScreen(self.draft), DataScreen(self.draft)
+        self._loader_screen, self._recipe_screen = LoaderScreen(self.draft), RecipeScreen(self.draft)
         self._moving = False  # the run is to go on in a process of its own
         self._noise_sent = False  # of this run: what native code writes goes to its log
-        self._loader_screen = LoaderScreen(self.draft)
         self._first, self._warm_up, self._follow = first, warm_up, follow
-        self.glyphs = "braille"
         self.picture_widget: Callable[[], object] | None = None  # for all pixels, where the terminal shows them
-        self.works = Works()  # threads of screens that come and go
+        self.glyphs, self.works = "braille", Works()  # threads of screens that come and go
         self._ascii, self._colourless = AsciiFilter(), ColourlessFilter()
         self._leave_at, self._leave_with = float("inf"), 0
 
@@ -147,23 +144,22 @@ class TrainerApp(App[int]):
 
     def action_start(self) -> None:
         """Train what is on the screens."""
-        problem = "A run is training already; s on its screen stops it." if self.training else self.draft.problem()
-        problem = problem or self.draft.missing()
-        if problem:
-            self.notify(problem, severity="error", markup=False)
-            return
         if self.draft.values["nproc"] != 1:  # torchrun is no part of a process with screens: they follow it
             self.action_start_background()
-            return
-        self.clear_notifications()
-        preferences.remember_folder(str(user_path(str(self.draft.values["data"]))))
-        self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
+        elif not self._cannot_start():
+            self.clear_notifications()
+            preferences.remember_folder(str(user_path(str(self.draft.values["data"]))))
+            self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
+
+    def _cannot_start(self) -> bool:
+        problem = "A run is training already; s on its screen stops it." if self.training else ""
+        if problem := problem or self.draft.problem() or self.draft.missing():
+            self.notify(problem, severity="error", markup=False)
+        return bool(problem)
 
     def action_start_background(self) -> None:
         """Train what is on the screens in a process of its own, and watch it."""
-        problem = "A run is training already; s on its screen stops it." if self.training else self.draft.problem()
-        if problem := problem or self.draft.missing():
-            self.notify(problem, severity="error", markup=False)
+        if self._cannot_start():
             return
         run, model = self.draft.config().run, str(self.draft.values["model"])
         try:
@@ -235,15 +231,15 @@ class TrainerApp(App[int]):
             return
         if config.run.nproc > 1:
             self.begin(FollowedSession(folder, go_on((), folder)))
-            return
-        self.begin(LocalSession(config, self._train_screen.tell, given={"resume"}), folder)
+        else:
+            self.begin(LocalSession(config, self._train_screen.tell, given={"resume"}), folder)
 
     def _resume_as_asked(self) -> None:
         """`tui-trainer --resume RUN`: the flags beside it count; the next run on the screens is a new one."""
         given = {name for name, origin in self._resolved.origins.items() if origin.startswith("--")}
-        folder = find_run(self._resolved.config.run.resume)
         self.draft.set("resume", "")
-        self.begin(LocalSession(self._resolved.config, self._train_screen.tell, given), folder)
+        session = LocalSession(self._resolved.config, self._train_screen.tell, given)
+        self.begin(session, find_run(self._resolved.config.run.resume))
 
     def _tick(self) -> None:
         self._train_screen.tick()
