@@ -66,11 +66,11 @@ class TrainerApp(App[int]):
         super().__init__()
         self.draft, self._resolved = Draft(resolved), resolved
         self.trainer: Trainer | None = None
+        self._first, self._warm_up, self._follow = first, warm_up, follow
         self._train_screen, self._data_screen = TrainScreen(self.draft), DataScreen(self.draft)
         self._loader_screen, self._recipe_screen = LoaderScreen(self.draft), RecipeScreen(self.draft)
         self._moving = False  # the run is to go on in a process of its own
-        self._noise_sent = False  # of this run: what native code writes goes to its log
-        self._first, self._warm_up, self._follow = first, warm_up, follow
+        self._noise_sent = False  # to the log of this run
         self.picture_widget: Callable[[], object] | None = None  # for all pixels, where the terminal shows them
         self.glyphs, self.works = "braille", Works()  # threads of screens that come and go
         self._ascii, self._colourless = AsciiFilter(), ColourlessFilter()
@@ -152,8 +152,8 @@ class TrainerApp(App[int]):
             self.begin(LocalSession(self.draft.config(), self._train_screen.tell))
 
     def _cannot_start(self) -> bool:
-        problem = "A run is training already; s on its screen stops it." if self.training else ""
-        if problem := problem or self.draft.problem() or self.draft.missing():
+        busy = "A run is training already; s on its screen stops it." * self.training
+        if problem := busy or self.draft.problem() or self.draft.missing():
             self.notify(problem, severity="error", markup=False)
         return bool(problem)
 
@@ -238,8 +238,8 @@ class TrainerApp(App[int]):
         """`tui-trainer --resume RUN`: the flags beside it count; the next run on the screens is a new one."""
         given = {name for name, origin in self._resolved.origins.items() if origin.startswith("--")}
         self.draft.set("resume", "")
-        session = LocalSession(self._resolved.config, self._train_screen.tell, given)
-        self.begin(session, find_run(self._resolved.config.run.resume))
+        run, config = self._resolved.config.run.resume, self._resolved.config
+        self.begin(LocalSession(config, self._train_screen.tell, given), find_run(run))
 
     def _tick(self) -> None:
         self._train_screen.tick()
@@ -248,7 +248,7 @@ class TrainerApp(App[int]):
             self._move()
         if self.trainer is not None and not self._noise_sent and self.training and self.trainer.session.folder:
             self._noise_sent = True
-            if self.is_headless is False:
+            if not self.is_headless:
                 send_noise_to(self.trainer.session.folder.log)
         if self._leave_at < float("inf") and (not self.training or time.monotonic() > self._leave_at):
             self.exit(self._leave_with)  # what is stuck ends with the process
@@ -281,9 +281,7 @@ class TrainerApp(App[int]):
         """Textual's own ctrl+q asks too."""
         self.action_leave()
 
-    def action_help_quit(self) -> None:
-        """Textual's own ctrl+c."""
-        self.action_leave()
+    action_help_quit = action_leave  # Textual's own ctrl+c
 
     def _leave_by(self, choice: str | None) -> None:
         if choice == "background":
