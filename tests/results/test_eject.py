@@ -19,8 +19,7 @@ from tests.conftest import ROOT, Told
 from tui_trainer import vision
 
 Cli = Callable[..., Told]
-NAMES = ("train_loss", "train_top1", "val_loss", "val_top1")
-LINE = re.compile(r"epoch (\d+): " + " ".join(rf"{name} ([\d.]+)" for name in NAMES))
+LINE = re.compile(r"epoch (\d+): " + " ".join([r"(\w+) (-?[\d.]+)"] * 4))  # loss and rate of train, then of val
 
 
 def repeated(run_cli: Cli, run: Path, lines: int = 200) -> str:
@@ -37,8 +36,10 @@ def repeated(run_cli: Cli, run: Path, lines: int = 200) -> str:
     assert len(found) == len(rows)
     for match, row in zip(found, rows, strict=True):
         assert match is not None, said.getvalue()
-        numbers = [float(row[name]) for name in ("epoch", *NAMES)]
-        assert [float(text) for text in match.groups()] == pytest.approx(numbers, abs=1e-6)
+        told = dict(zip(match.groups()[1::2], map(float, match.groups()[2::2]), strict=True))
+        assert [name.partition("_")[0] for name in told] == ["train", "train", "val", "val"]
+        assert match[1] == row["epoch"]
+        assert told == pytest.approx({name: float(row[name]) for name in told}, abs=1e-6)
     source = script.read_text("utf-8")
     assert "tui_trainer" not in source
     assert source.count("\n") <= lines
@@ -77,6 +78,21 @@ def test_a_manifest_with_weights_mixing_and_an_average(run_cli: Cli, tmp_path: P
     source = repeated(run_cli, run, lines=250)
     assert "v2.MixUp(alpha=0.4" in source
     assert "evaluate(ema.module" in source
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ("numbers.csv", ("--loss", "huber", "--hidden-sizes", "8", "--lr-scheduler", "cosine")),
+        ("wine.csv", ("--class-weights", "balanced", "--model-ema", "--optimizer", "adamw", "--lr", 0.001)),
+    ],
+)
+def test_rows_of_a_table(table: str, words: tuple[object, ...], run_cli: Cli, tmp_path: Path) -> None:
+    run, data = tmp_path / "run", ROOT / "sample_data" / table
+    assert run_cli("--no-tui", data, *words, "--epochs", 3, "--threads", 1, "--output-dir", run).code == 0
+    source = repeated(run_cli, run)
+    assert "class MLP" in source
+    assert (run / "ejected" / "rows.npz").exists()
 
 
 def test_what_a_plain_script_does_not_cover_is_named(run_cli: Cli, digits60: Path, tmp_path: Path) -> None:

@@ -10,18 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from tui_trainer.config import SETTINGS, Config, build, read_toml
 from tui_trainer.data import idx, manifest, sources
-from tui_trainer.data.index import CLASSIFICATION
+from tui_trainer.data.index import CLASSIFICATION, REGRESSION
 from tui_trainer.data.table_file import read_table
 from tui_trainer.engine.losses import class_weights
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import RunStarted, Warned
 from tui_trainer.models import catalog
-from tui_trainer.results import pieces, script
+from tui_trainer.results import eject_rows, pieces, script, script_rows
 from tui_trainer.results import script_training as training
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.start_weights import chosen_layers, fit, frozen_names, size_finder, weight_file
@@ -40,6 +41,7 @@ COVERED = {
     "auto_batch", "log_every", "checkpoint_every", "keep_checkpoints", "keep_every", "trust_code", "deterministic",
     "tensorboard", "cache", "cache_size", "data_root", "class_weights", "mixup", "cutmix", "model_ema",
     "model_ema_decay", "path_column", "target", "part_column", "ignore_columns", "features", "header", "missing",
+    "hidden_sizes",
 }  # fmt: skip
 PLAIN = ("state_dict (zip)", "state_dict (legacy)")  # formats of a state_dict that torch.load reads
 PRESETS = ("none", "light", "standard")
@@ -52,6 +54,7 @@ class Ejected:
 
     source: str
     start: dict[str, torch.Tensor] | None
+    rows: dict[str, Any] | None = None  # of a table: inputs and targets
 
 
 def eject(folder: RunFolder) -> Ejected:
@@ -65,6 +68,11 @@ def eject(folder: RunFolder) -> Ejected:
     started, warnings = _beginning(folder)
     _require_covered(config, warnings)
     loaded, start, frozen = _weights(config, started)
+    if _of_rows(config):
+        table = eject_rows.read(config)
+        weights = _class_weights(folder, config, started.classes)
+        source = eject_rows.source(folder.path.name, config, started, table, weights, loaded, frozen)
+        return Ejected(source=source, start=start, rows=table.arrays())
     return Ejected(source=_source(folder, config, started, loaded, frozen), start=start)
 
 
@@ -81,6 +89,8 @@ def write_script(folder: RunFolder, place: Path) -> Path:
         shutil.copyfile(folder.split, place / "split.csv")
         if made.start is not None:
             torch.save(made.start, place / START)
+        if made.rows is not None:
+            np.savez(place / "rows.npz", **made.rows)
     except OSError as error:
         raise ConfigError(f"Cannot write into {display(place)}: {error.strerror}; choose another --output.") from None
     return place / "train.py"
@@ -106,10 +116,13 @@ def _require_covered(config: Config, left_out: bool) -> None:
         other.append(f"lr_scheduler = {config.recipe.lr_scheduler}")
     if config.recipe.optimizer not in training.OPTIMIZERS:
         other.append(f"optimizer = {config.recipe.optimizer}")
-    if config.recipe.loss not in ("auto", "cross_entropy") or values["task"] not in (None, CLASSIFICATION):
+    known = script_rows.LOSSES if _of_rows(config) and values["task"] == REGRESSION else ("auto", "cross_entropy")
+    if config.recipe.loss not in known or not (values["task"] in (None, CLASSIFICATION) or _of_rows(config)):
         other.append("another task than classes")
-    if not _holds_classes(config):
-        other.append("another source than class folders or a manifest of classes")
+    if _of_rows(config) and (values["mixup"] or values["cutmix"] or values["model"] != "mlp"):
+        other.append("another model than mlp on a table, or mixed rows")
+    if not (_holds_classes(config) or _of_rows(config)):
+        other.append("another source than class folders, a manifest of classes or a table")
     if left_out:
         other.append("files that could not be read (remove them and train again)")
     if other:
@@ -119,25 +132,36 @@ def _require_covered(config: Config, left_out: bool) -> None:
         )
 
 
+def _of_rows(config: Config) -> bool:
+    """Whether the samples are rows of a table."""
+    path = user_path(config.data.data)
+    return (
+        sources.is_table(path) and path.is_file() and not sources.is_stream(config.data) and not _names_images(config)
+    )
+
+
+def _names_images(config: Config) -> bool:
+    path = user_path(config.data.data)
+    return manifest.path_column(read_table(path, config.data.header), config.data, path) is not None
+
+
 def _holds_classes(config: Config) -> bool:
     """Whether the samples are image files with a class each."""
     path = user_path(config.data.data)
     if sources.is_table(path) and path.is_file():
-        columns = read_table(path, config.data.header)
-        return manifest.path_column(columns, config.data, path) is not None
+        return not _of_rows(config) and not sources.is_stream(config.data)
     return path.is_dir() and not idx.is_idx(path) and not config.data.targets
 
 
 def _model(config: Config, started: RunStarted) -> nn.Module:
     data = config.data
-    assert data.channels is not None
-    assert data.image_size is not None
     with torch.random.fork_rng(devices=[]):
         return catalog.build(
             config.model.model,
-            num_classes=len(started.classes),
-            channels=data.channels,
-            image_size=data.image_size,
+            num_classes=len(started.classes) or len(started.targets),
+            channels=data.channels or len(data.mean),
+            image_size=data.image_size or 0,
+            hidden_sizes=config.model.hidden_sizes,
         )
 
 

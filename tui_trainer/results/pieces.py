@@ -102,12 +102,12 @@ def schedule(values: Values) -> str:
     return (training.WARMUP.format(warmup=warmup) if warmup else "") + lines
 
 
-def epoch(values: Values, still: str) -> str:
+def epoch(values: Values, still: str, piece: str = training.EPOCH) -> str:
     """One pass over the training part, and the validation after it."""
     mixes = values["mixup"] or values["cutmix"]
     ready = "normalize(images), targets.to(DEVICE)"
     clip = values["clip_grad_norm"]
-    return training.EPOCH.format(
+    return piece.format(
         still=still,
         inputs=f"images, targets = mix({ready}, epoch, batch + 1)" if mixes else f"images, targets = {ready}",
         true="targets.argmax(1)" if mixes else "targets",
