@@ -106,6 +106,9 @@ def _scan_classes(folder: Path, root: Path, walk: Walk) -> _Found:
     require_folder(folder)
     found, loose, below = _Found(), 0, os.fsencode(os.path.relpath(folder, root))
     start = b"" if below == b"." else below + b"/"
+    for above in (folder.resolve(), *folder.resolve().parents):
+        status = above.stat()
+        walk.above.add((status.st_dev, status.st_ino))
     walk.folders.append(stamp(os.fsencode(folder)))
     with os.scandir(os.fsencode(folder)) as entries:
         for entry in sorted(entries, key=lambda e: e.name):

@@ -18,6 +18,7 @@ from tui_trainer.data.index import CLASSIFICATION, PARTS, REGRESSION, TRAIN, VAL
 from tui_trainer.text import display
 
 NAMED = 3  # names in a sentence
+KINDS = 4  # of colours that are named
 FEW = 10  # training images with which a class is hardly learned
 UNEVEN = 10.0  # ratio of the largest class to the smallest that is worth a warning
 
@@ -128,7 +129,8 @@ class Report:
         total = sum(n for _, n in self.colours)
         if len(self.colours) == 1:
             return f"all {self.colours[0][0]}"
-        return ", ".join(f"{_percent(n / total)} {name}" for name, n in self.colours)
+        words = ", ".join(f"{_percent(n / total)} {name}" for name, n in self.colours[:KINDS])
+        return words + (f", {len(self.colours) - KINDS} other kinds" if len(self.colours) > KINDS + 1 else "")
 
     def coverage(self) -> str:
         """How much was looked at so far."""

@@ -48,6 +48,7 @@ class Walk:
     folders: list[Stamp] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     complete: bool = True  # every folder could be read
+    above: set[tuple[int, int]] = field(default_factory=set)  # device and inode of folders that hold the classes
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ def is_folder(entry: os.DirEntry[bytes]) -> bool:
 
 
 def images_below(folder: bytes, prefix: bytes, walk: Walk) -> Names:
-    """Image files at any depth as `prefix` + name, sorted in each folder; a loop of links is cut."""
-    stack, seen, blocks, count = [(folder, prefix)], set[tuple[int, int]](), list[bytes](), 0
+    """Image files at any depth as `prefix` + name, sorted in each folder; links in a loop or to above are cut."""
+    stack, seen, blocks, count = [(folder, prefix)], set(walk.above), list[bytes](), 0
     while stack:
         current, start = stack.pop()
         try:
