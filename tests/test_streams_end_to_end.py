@@ -54,16 +54,12 @@ def test_a_database_is_trained_on_resumed_and_tested_whatever_comes_to_it(
 def test_lines_with_images_are_trained_on_for_any_number_of_workers(
     run_cli: Callable[..., Told], tmp_path: Path
 ) -> None:
-    words = ("--no-tui", "--json", "--data", SAMPLES / "digits.jsonl", "--stream", "true", "--epochs", "2")
+    words = ("--no-tui", "--json", "--data", SAMPLES / "digits.jsonl", "--stream", "true", "--epochs", "1")
     words += ("--augment", "light", "--steps-per-epoch", "9", "--shuffle-buffer", "100")
     told = [run_cli(*words, "-j", workers, "--output-dir", tmp_path / str(workers)) for workers in (0, 2)]
     assert [one.code for one in told] == [0, 0], told[1].err
-    assert told[0].json["steps"] == 18
+    assert told[0].json["steps"] == 9
     assert told[0].json["metrics"] == told[1].json["metrics"]
-    repeated = run_cli(
-        "--no-tui", "--json", "-c", tmp_path / "0" / "config.toml", "--output-dir", tmp_path / "again"
-    )  # fmt: skip
-    assert repeated.json["metrics"] == told[0].json["metrics"]
     settings = (tmp_path / "0" / "config.toml").read_text()
     assert "stream = true" in settings
     assert "steps_per_epoch = 9" in settings

@@ -12,7 +12,7 @@ import torch
 from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import Batch, Loader
 
-from .streams_made import UNEVEN, built, database, epoch_of, ids_of, rows, source
+from .streams_made import UNEVEN, built, database, epoch_of, ids_of, rows, shard, source
 
 COUNT = sum(UNEVEN)
 KINDS = ("sql", "tar", "jsonl", "jsonl.gz")
@@ -62,8 +62,9 @@ def test_workers_and_a_later_start_change_nothing(kind: str, tmp_path: Path) -> 
         loader = built(spec, index=alone.index, num_workers=workers, **values).train
         assert epoch_of(loader, 2) == epoch
         assert epoch_of(loader, 2, start=7) == epoch[7:]
-    processes = built(spec, index=alone.index, num_workers=2, worker_type="process", **values).train
-    assert epoch_of(processes, 2) == epoch
+    if kind == "tar":  # what crosses to a process is the same for all, and starting some takes a second
+        processes = built(spec, index=alone.index, num_workers=2, worker_type="process", **values).train
+        assert epoch_of(processes, 2) == epoch
     assert (
         epoch_of(built(spec, 1, 2, index=alone.index, **values).train, 2, 9)
         == epoch_of(built(spec, 1, 2, index=alone.index, num_workers=1, **values).train, 2)[9:]
@@ -127,7 +128,7 @@ def test_the_buffer_and_shuffle_decide_how_far_rows_move(tmp_path: Path) -> None
 
 
 def test_what_augmentation_draws_depends_on_seed_epoch_and_sample(tmp_path: Path) -> None:
-    spec, values = source("tar", tmp_path)
+    spec, values = shard(tmp_path / "a.tar", range(60)), {"target": ("y",), "task": "regression", "channels": 1}
 
     def images(loader: Loader, epoch: int) -> dict[float, torch.Tensor]:
         return {
@@ -136,7 +137,7 @@ def test_what_augmentation_draws_depends_on_seed_epoch_and_sample(tmp_path: Path
             for target, image in zip(batch.targets[:, 0].tolist(), batch.inputs, strict=True)
         }
 
-    values |= {"augment": "standard", "image_size": 6}
+    values |= {"augment": "light", "image_size": 6}
     one = built(spec, **values)
     other = built(spec, 1, 2, index=one.index, num_workers=2, shuffle_buffer=50, **values)
     first = images(one.train, 0)
