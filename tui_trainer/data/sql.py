@@ -71,12 +71,12 @@ class Database:
             ConfigError: one has to be given, or there is no such column.
             DataError: the database says no.
         """
-        if not query:
-            table, primary = self._only_table()
-            query, key = f"SELECT * FROM {table}", key or primary
         from sqlalchemy import exc
 
         try:
+            if not query:
+                table, primary = self._only_table()
+                query, key = f"SELECT * FROM {table}", key or primary
             columns = tuple(self._connection().execute(_text(f"SELECT * FROM ({query}) AS q WHERE 1 = 0")).keys())
         except exc.SQLAlchemyError as error:
             raise DataError(f"{self}: {_said(error)}: look at --query.") from None
