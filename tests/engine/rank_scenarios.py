@@ -155,7 +155,7 @@ def long_pause(ranks: Any) -> Any:
     """A pause that is longer than a collective waits."""
     if ranks.size > 1:
         ranks = Together(timedelta(seconds=2))
-    pauses = {2: [Pause()], 80: [Resume()], 83: [Stop()]} if ranks.rank == 0 else {}
+    pauses = {2: [Pause()], 52: [Resume()], 55: [Stop()]} if ranks.rank == 0 else {}
     began = time.monotonic()
     job = rank_job(ranks, epochs=1000)
     ended = run(job, Inbox(pauses))[-1]  # type: ignore[arg-type]

@@ -33,7 +33,7 @@ from tui_trainer.events import (
 )
 from tui_trainer.metric_names import in_words, long_label
 
-PAUSED_LOOK = 0.03  # seconds between two looks at the commands of other processes while paused
+PAUSED_LOOK = 0.05  # seconds between two looks at the commands of other processes while paused
 
 
 def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:

@@ -1,0 +1,98 @@
+"""What goes wrong around a run: clocks, folders and process numbers; and the list of all faults in docs/faults.md."""
+
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tui_trainer.config import Config
+from tui_trainer.engine.job import NoCommands
+from tui_trainer.events import CheckpointSaved, Event, Progress, RunEnded, Warned
+from tui_trainer.run import prepare
+from tui_trainer.run_folder import RunFolder
+from tui_trainer.run_lock import RunLock, is_running
+
+from .conftest import ROOT
+
+LINK = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
+
+
+def test_every_fault_of_the_list_names_tests_that_exist() -> None:
+    rows = [
+        line for line in (ROOT / "docs" / "faults.md").read_text("utf-8").splitlines() if re.match(r"\| \d+ \|", line)
+    ]
+    assert [int(row.split("|")[1]) for row in rows] == list(range(1, 41))
+    for row in rows:
+        named = LINK.findall(row)
+        assert named, row
+        for path, name in named:
+            assert re.search(rf"^ *(async )?def {name}\(", (ROOT / path).read_text("utf-8"), re.M), f"{path}::{name}"
+
+
+def config_for(data: Path, folder: Path, **values: Any) -> Config:
+    given: dict[str, Any] = {"data": str(data), "output_dir": str(folder), "epochs": 2, "batch_size": 8}
+    return Config().replace(**given | values)
+
+
+def trained(config: Config) -> tuple[RunFolder, list[Event]]:
+    made = prepare(config)
+    return made.folder, list(made.events(NoCommands()))
+
+
+def final(folder: RunFolder) -> bytes:
+    return (folder.checkpoints / "final.safetensors").read_bytes()
+
+
+def test_a_clock_that_jumps_changes_nothing_but_the_times_of_events(
+    digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Set back and forth by years, as by a time server: durations are of another clock."""
+    reference, _ = trained(config_for(digits60, tmp_path / "a"))
+
+    def jumps() -> Iterator[float]:
+        while True:
+            yield from (0.0, 4e9, 1e9, 1e9 - 86400)
+
+    now = jumps()
+    monkeypatch.setattr(time, "time", lambda: next(now))
+    folder, events = trained(config_for(digits60, tmp_path / "b", max_minutes=1.0))
+    ended, moved = events[-1], [event for event in events if isinstance(event, Progress)]
+    assert isinstance(ended, RunEnded)
+    assert (ended.outcome, final(folder)) == ("finished", final(reference))
+    assert 0 <= ended.seconds < 60
+    assert all(0 <= one.seconds < 60 and 0 <= one.eta_seconds < 600 for one in moved)
+
+
+def test_a_folder_that_is_away_for_a_while_costs_no_run(digits60: Path, tmp_path: Path) -> None:
+    """As a network disk that is not there, or one that became read-only: told, tried again, and nothing else."""
+    made = prepare(config_for(digits60, tmp_path / "run", checkpoint_every="2steps"))
+    checkpoints, away, events = made.folder.checkpoints, tmp_path / "away", list[Event]()
+    made.job.keeping._clock = lambda: 100.0 * len(events)  # the next try comes soon
+    for event in made.events(NoCommands()):
+        events.append(event)
+        if isinstance(event, Progress) and event.part == "train":
+            if event.step == 3:
+                checkpoints.rename(away)
+            elif event.step == 7:
+                away.rename(checkpoints)
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert told
+    assert all(
+        "The last checkpoint is of step 2; training goes on, and saving is tried again." in text for text in told
+    )
+    assert [event.step for event in events if isinstance(event, CheckpointSaved)][-1] == 12
+    assert vars(events[-1])["outcome"] == "finished"
+
+
+def test_a_process_number_that_came_again_is_no_running_run(digits60: Path, tmp_path: Path) -> None:
+    folder, _ = trained(config_for(digits60, tmp_path / "run"))
+    folder.owner.write_text(f"Process {os.getpid()} on this machine", "utf-8")
+    assert not is_running(folder)
+    lock = RunLock(folder).acquire()
+    assert is_running(folder)
+    lock.release()
+    assert not is_running(folder)
