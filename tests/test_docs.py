@@ -32,7 +32,7 @@ def test_every_flag_and_subcommand_that_it_names_exists() -> None:
 
 
 def test_its_pictures_are_there() -> None:
-    for name in re.findall(r"\]\((docs/[^)]+)\)", README.read_text("utf-8")):
+    for name in re.findall(r"\]\((docs/[^)]+\.svg)\)", README.read_text("utf-8")):
         svg = (README.parent / name).read_text("utf-8")
         assert svg.lstrip().startswith("<svg")
         assert "http" not in svg.replace("http://www.w3.org", "").replace("https://www.textualize.io", "")
