@@ -58,6 +58,7 @@ class SharedGradients:
 
     def __init__(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> None:
         self._whole = Whole(model, forward)
+        self._parameters = list(model.parameters())  # to walk the modules takes longer than to look at them
         self._trained: list[nn.Parameter] = []
         self._ddp: DistributedDataParallel | None = None
         self._loss: Tensor | None = None  # of the step at hand
@@ -70,7 +71,7 @@ class SharedGradients:
 
     def batch(self, *, last: bool) -> AbstractContextManager[Any]:
         """Around both passes of a batch: gradients are added up here, and shared in the last of a step."""
-        now = [parameter for parameter in self._whole.model.parameters() if parameter.requires_grad]
+        now = [parameter for parameter in self._parameters if parameter.requires_grad]
         if len(now) != len(self._trained):
             self._trained, self._ddp = now, None
         return nullcontext() if last or self._ddp is None else self._ddp.no_sync()

@@ -1,0 +1,235 @@
+"""What more devices would bring, on paper: measured here with one and two processes, then predicted.
+
+    python -m benchmarks.scaling [MODEL] [BATCH] [IMAGE_SIZE]       by default lenet 64 32
+
+1. A step of one process, and of two (each with half of the batch, one CPU thread or one GPU each): this program's
+   loop and a plain DistributedDataParallel loop, in turns, in the same processes.
+2. The formula of docs/scaling.md with what was measured, against the two-process step.
+3. The same formula for 8, 64 and 512 devices with the links that are usual there (assumed, not measured).
+"""
+
+from __future__ import annotations
+
+import math
+import multiprocessing
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch._C._distributed_c10d import FileStore
+from torch.nn.parallel import DistributedDataParallel
+
+IMAGENET, BUCKET, VARIES = 1_281_167, 25e6, 0.02  # images, bytes of DDP's buckets, cv of a step between devices
+ROUNDS, STEPS = 6, 25
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch in memory."""
+
+    inputs: Tensor
+    targets: Tensor
+    number: int
+    warnings: tuple[str, ...] = ()
+
+
+class Loader:
+    """So many times the same batch."""
+
+    def __init__(self, inputs: Tensor, targets: Tensor, batches: int, samples: int) -> None:
+        self.samples, self.batches, self.batch_size = samples * batches, batches, samples
+        self._batch = inputs, targets
+
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch."""
+        for count in range(start + 1, self.batches + 1):
+            yield Batch(*self._batch, count)
+
+
+def network(name: str, size: int) -> nn.Module:
+    from tui_trainer.models import catalog
+
+    torch.manual_seed(0)
+    more: dict[str, Any] = {"args": (), "trusted": False, "hidden_sizes": (64, 64), "shape": ()}
+    return catalog.build(name, num_classes=10, channels=1 if name == "lenet" else 3, image_size=size, **more)
+
+
+def ours(name: str, size: int, batch: int, ranks: Any) -> Callable[[], float]:
+    """Seconds a step of this program's loop, over STEPS steps each time."""
+    from tui_trainer.engine.job import Job
+    from tui_trainer.engine.loop import train
+
+    model = network(name, size)
+    inputs, targets = samples(name, size, batch // ranks.size)
+    job = Job(
+        model=model,
+        optimizer=torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, fused=True),
+        loss_func=nn.CrossEntropyLoss(),
+        train_loader=Loader(inputs, targets, 1_000_000, batch),
+        val_loader=Loader(inputs, targets, 1, batch),
+        prepare=lambda one: (one.inputs, one.targets),
+        classes=tuple("0123456789"),
+        device=torch.device("cpu"),
+        epochs=1,
+        lr=1e-4,
+        log_every=STEPS,
+        ranks=ranks,
+    )
+    events = train(job)
+
+    def steps() -> float:
+        began = time.perf_counter()
+        while getattr(next(events), "kind", "") != "progress":
+            pass
+        return (time.perf_counter() - began) / STEPS
+
+    return steps
+
+
+def plain(name: str, size: int, batch: int, ranks: int, *, shared: bool) -> Callable[[], float]:
+    """The same of a loop as every tutorial has it."""
+    model: nn.Module = network(name, size)
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, fused=True)
+    loss_func, (inputs, targets) = nn.CrossEntropyLoss(), samples(name, size, batch // ranks)
+    called = DistributedDataParallel(model, gradient_as_bucket_view=True) if shared else model
+
+    def steps() -> float:
+        began, total = time.perf_counter(), 0.0
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss = loss_func(called(inputs), targets)
+            loss.backward()
+            optimizer.step()
+        total += loss.item()
+        return (time.perf_counter() - began) / STEPS
+
+    return steps
+
+
+def samples(name: str, size: int, count: int) -> tuple[Tensor, Tensor]:
+    draw = torch.Generator().manual_seed(1)
+    channels = 1 if name == "lenet" else 3
+    return torch.randn(count, channels, size, size, generator=draw), torch.randint(10, (count,), generator=draw)
+
+
+def all_reduce(values: int) -> float:
+    """Seconds for the sum of so many float32."""
+    tensor, took = torch.zeros(values), list[float]()
+    for _ in range(12):
+        dist.barrier()
+        began = time.perf_counter()
+        dist.all_reduce(tensor)
+        took.append(time.perf_counter() - began)
+    return statistics.median(took[2:])
+
+
+def in_turns(*several: Callable[[], float]) -> list[list[float]]:
+    """What each takes, round by round, without the first."""
+    rounds = [[one() for one in several] for _ in range(ROUNDS + 1)][1:]
+    return [list(column) for column in zip(*rounds, strict=True)]
+
+
+def two(rank: int, folder: str, name: str, batch: int, size: int, results: Any) -> None:
+    """One of two processes."""
+    from tui_trainer.engine.together import Together
+
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", store=FileStore(f"{folder}/store", 2), rank=rank, world_size=2)
+    own, tutorial = ours(name, size, batch, Together()), plain(name, size, batch, 2, shared=True)
+    took = in_turns(own, tutorial, plain(name, size, batch, 2, shared=False))
+    small, large = all_reduce(1024), all_reduce(6_000_000)
+    if rank == 0:
+        results.put((took, small, large))
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def ring(size: float, devices: int, bandwidth: float, latency: float) -> float:
+    """Seconds of an all-reduce of `size` bytes around a ring."""
+    return 2 * (devices - 1) / devices * size / bandwidth + 2 * (devices - 1) * latency if devices > 1 else 0.0
+
+
+def step_seconds(
+    compute: float, size: float, devices: int, shared: Callable[[float], float], *, overlaps: float, data: float = 0.0
+) -> float:
+    """The formula: `shared` is the time of the gradients' all-reduce, of which `overlaps` of backward hides a part."""
+    slowest = compute * (1 + VARIES * math.sqrt(2 * math.log(devices)))
+    whole, last = shared(size), shared(min(size, BUCKET))
+    exposed = max(last, whole - overlaps * 2 / 3 * compute) if devices > 1 else 0.0
+    return max(data, slowest + exposed)
+
+
+def main() -> None:
+    name, batch, size = (sys.argv[1:] + ["lenet", "64", "32"][len(sys.argv) - 1 :])[:3]
+    batch_size, image = int(batch), int(size)
+    torch.set_num_threads(1)
+    from tui_trainer.engine.ranks import Alone
+
+    (one,) = in_turns(ours(name, image, batch_size, Alone()))
+    context = multiprocessing.get_context("forkserver")
+    results = context.Queue()
+    with tempfile.TemporaryDirectory() as folder:
+        more = (folder, name, batch_size, image, results)
+        processes = [context.Process(target=two, args=(rank, *more)) for rank in range(2)]
+        for process in processes:
+            process.start()
+        (own, tutorial, half), small, large = results.get(timeout=600)
+        for process in processes:
+            process.join()
+    tell(name, batch_size, image, min(one), own, tutorial, min(half), small, large)
+
+
+def tell(
+    name: str, batch: int, image: int, one: float, own: list[float], tutorial: list[float],
+    half: float, small: float, large: float,
+) -> None:  # fmt: skip
+    """What was measured, what the formula makes of it."""
+    size = 4.0 * sum(parameter.numel() for parameter in network(name, image).parameters())
+    ratio = statistics.median(t / o for o, t in zip(own, tutorial, strict=True))
+    latency, bandwidth = small / 2, 24e6 / max(1e-9, large - small)
+    print(
+        f"{name}, {size / 4:,.0f} parameters, batches of {batch} at {image}x{image}; least of {ROUNDS} x {STEPS} steps"
+    )
+    print(f"1 process {1e3 * one:.2f} ms; 2 processes {1e3 * min(own):.2f} ms ({one / min(own):.2f} times as fast)")
+    print(
+        f"2 processes, plain DDP loop {1e3 * min(tutorial):.2f} ms; ours {ratio:.3f} times as fast (median of rounds)"
+    )
+    print(
+        f"all-reduce of 2: {1e6 * latency:.0f} us latency, {bandwidth / 1e9:.2f} GB/s; half a batch {1e3 * half:.2f} ms"
+    )
+
+    def here(amount: float) -> float:
+        return ring(amount, 2, bandwidth, latency)
+
+    predicted = step_seconds(half, size, 2, here, overlaps=0.0)  # both processes fill their cores: nothing is hidden
+    print(f"formula for 2: {1e3 * predicted:.2f} ms, {100 * (predicted / min(own) - 1):+.0f} % of what was measured")
+    print("\nPredicted, one device as fast as a process here, its batch as above (assumed links in bytes/s and s):")
+    print(f"{'devices':>8} {'link':<34} {'step ms':>8} {'efficiency':>10} {'ImageNet epoch':>15}")
+    nvlink, network_100 = (200e9, 5e-6), (12e9, 20e-6)
+    for devices in (8, 64, 512):
+        for words, (node, net) in {
+            "NVLink, 8 x 400 Gb/s between": (nvlink, (380e9, 20e-6)),
+            "NVLink, 1 x 100 Gb/s between": (nvlink, network_100),
+            "PCIe, 25 Gb/s between": ((12e9, 10e-6), (3e9, 30e-6)),
+        }.items():
+            nodes = devices // 8
+
+            def shared(amount: float) -> float:
+                return ring(amount, 8, *node) + ring(amount, nodes, *net)  # noqa: B023
+
+            step = step_seconds(one, size, devices, shared, overlaps=0.9)
+            hours = IMAGENET / (devices * batch) * step / 3600
+            print(f"{devices:>8} {words:<34} {1e3 * step:>8.2f} {100 * one / step:>9.0f}% {60 * hours:>10.1f} min")
+    print("load", os.getloadavg())
+
+
+if __name__ == "__main__":
+    main()
