@@ -9,6 +9,7 @@ import torch
 
 from tests.data.test_batches import read
 from tui_trainer.config import build
+from tui_trainer.data import cache
 from tui_trainer.data.batches import Data, build_batches, scan, spec_of
 from tui_trainer.data.datasets import EpochOrder
 from tui_trainer.data.shares import RankBatches
@@ -71,3 +72,9 @@ def test_the_loaders_of_all_ranks_together_give_what_one_gives(digits60: Path, w
                 assert its_number == number
                 together[rank::2] = its_images
             assert torch.equal(together, images)
+
+
+def test_the_processes_of_a_machine_share_the_memory_for_decoded_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "available_memory", lambda: 8_000_000)
+    assert cache._limit(build({"nproc": 4}), cache.MEMORY, processes=False) == 500_000
+    assert cache._limit(build({}), cache.MEMORY, processes=False) == 2_000_000

@@ -130,7 +130,7 @@ def _limit(config: Config, where: str, processes: bool) -> int:
     if processes:  # they share what lies there
         with contextlib.suppress(OSError):
             free = min(free, shutil.disk_usage(SHARED_MEMORY).free)
-    return int(MEMORY_SHARE * free)
+    return int(MEMORY_SHARE * free / config.run.nproc)  # each process keeps images of its own
 
 
 def available_memory() -> int:
