@@ -2,6 +2,7 @@
 # make test   install what tests need and run them
 # make lint   style, types and import contracts
 # make soak   the long tests, which `make test` leaves out
+# make bench  measure the speed beside timm, Lightning, fastai and others; about half an hour on an idle machine
 # make docs   write the settings table of the README and its pictures again
 # make lock   pin every dependency again, in constraints.txt
 
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --constraint constraints.txt
 PINS := torch==2.13.0 torchvision==0.28.0
 
-.PHONY: run test lint soak docs lock clean
+.PHONY: run test lint soak bench docs lock clean
 
 run: $(VENV)/installed
 	@$(BIN)/tui-trainer sample_data/digits
@@ -44,6 +45,10 @@ $(VENV)/installed: $(VENV)/bin/python pyproject.toml constraints.txt
 $(VENV)/installed-dev: $(VENV)/installed
 	@$(PIP_INSTALL) --editable '.[dev]'
 	@touch $@
+
+bench: $(VENV)/installed-dev
+	@$(PIP_INSTALL) --editable '.[bench]'
+	@$(BIN)/python -m benchmarks
 
 docs: $(VENV)/installed-dev
 	@$(BIN)/python scripts/docs.py

@@ -1,0 +1,104 @@
+"""What recording, metrics and checkpoints cost a run, and its memory: bar 11.
+
+    python -m benchmarks.costs [--rounds 5] [--short]
+
+LeNet on 32x32 PNGs. A run with its folder against the same loop and loaders with nothing kept; the most memory of a
+process of ours against that of a torchvision script; and the growth of a run over its epochs.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from benchmarks import made, runs
+from benchmarks.measuring import arguments, bar, in_turns, show
+
+KB = 1024
+
+
+def run(data: Path, folder: Path, epochs: int, *, keeps: bool) -> Callable[[], None]:
+    """A run, or the bare loop over its loaders."""
+    import torch
+
+    from tui_trainer.config import Config
+    from tui_trainer.run import prepare
+    from tui_trainer.run_folder import Mailbox
+
+    number = iter(range(1 << 30))
+
+    def one() -> None:
+        place = str(folder / f"{keeps}{epochs}-{next(number)}")
+        made_run = prepare(Config().replace(data=str(data), output_dir=place, epochs=epochs, channels=3))
+        if keeps:
+            for _ in made_run.events(Mailbox()):
+                pass
+            return
+        assert made_run.lock is not None
+        made_run.lock.release()
+        job = made_run.job
+        for epoch in range(epochs):
+            job.model.train()
+            for batch in job.train_loader.epoch(epoch):
+                inputs, targets = job.prepare(batch)
+                job.optimizer.zero_grad()
+                job.loss_func(job.model(inputs), targets).backward()
+                job.optimizer.step()
+            job.model.eval()
+            with torch.no_grad():
+                for batch in job.val_loader.epoch(0):
+                    inputs, targets = job.prepare(batch)
+                    job.loss_func(job.model(inputs), targets)
+
+    return one
+
+
+def most_memory(words: list[str]) -> float:
+    """MB that a process, or one of its workers, held at most."""
+    watch = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, "
+        "stderr=subprocess.DEVNULL); print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    told = subprocess.run([sys.executable, "-c", watch, *words], capture_output=True, text=True, check=True)
+    return int(told.stdout) / KB
+
+
+def main() -> None:
+    given = arguments(__doc__, rounds=5)
+    epochs, count = (2, 600) if given.short else (4, 4800)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        data = made.small(place / "png", count)
+        sides = {"a run": run(data, place, epochs, keeps=True), "nothing kept": run(data, place, epochs, keeps=False)}
+        found = in_turns(sides, given.rounds)
+        show(found, count * epochs)
+        bar(
+            "11",
+            "recording, metrics, checkpoints: a run / nothing kept",
+            1 / found.ratio("nothing kept", "a run"),
+            most=1.03,
+        )
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        run(data, place, epochs * 5, keeps=True)()
+        grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / KB
+        bar("11", f"MB that {epochs * 5} epochs more add", grown, most=5)
+        for name in ("ours", "script"):
+            (place / name).mkdir()
+        here, there = (
+            most_memory(runs.ours(data, place / "ours", 2)),
+            most_memory(runs.other("script", data, place / "script", 2)),
+        )
+        print(f"  most memory of a process: ours {here:.0f} MB, torchvision script {there:.0f} MB (one of its three)")
+        bar("11", "most memory, ours / the script", here / there, most=0.8)
+
+
+if __name__ == "__main__":
+    main()
