@@ -26,6 +26,7 @@ from tui_trainer.engine import checkpoint
 from tui_trainer.events import CheckpointSaved, Progress, RunEnded
 from tui_trainer.run_folder import RunFolder
 
+LONGEST = 0.01  # seconds from an event to the signal
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -54,9 +55,8 @@ class Stops:
         self.tally = Tally()
         self._data = copy_digits(folder / "data", classes=3, each=20)
         self._reference = RunFolder(folder / "reference")
-        began = time.monotonic()
         assert self._new(self._reference).wait() == 0, (folder / "forked.log").read_text()
-        self._seconds = time.monotonic() - began
+        self._record = self._reference.events.stat().st_size
 
     def _new(self, run: RunFolder) -> Any:
         workers = ("-j", self._random.choice((0, 2)))
@@ -77,7 +77,10 @@ class Stops:
         process = self._new(run)
         while not process.ended and not run.events.exists():
             time.sleep(0.001)
-        time.sleep(self._random.random() * self._seconds)
+        wanted = self._random.random() * self._record  # somewhere in its record of events, however fast it is
+        while not process.ended and run.events.stat().st_size < wanted:
+            time.sleep(0.001)
+        time.sleep(self._random.random() * LONGEST)
         if process.ended:
             assert process.wait() == 0
             return
