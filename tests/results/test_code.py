@@ -79,6 +79,8 @@ def test_every_source_has_its_code() -> None:
     tables = {"numbers.csv": "TensorDataset", "digits_manifest.csv": "class Images(Dataset)"}
     sources = {str(ROOT / "sample_data" / name): text for name, text in tables.items()}
     more = {"torchvision:MNIST": "datasets.MNIST(", "my.py:Mine": "from my import Mine"}
+    more |= {"sqlite:///a.db": "create_engine('sqlite:///a.db')", "shard-{0..3}.tar": "WebDataset('shard-{0..3}.tar'"}
+    more |= {"log.jsonl.gz": "json.loads(line)"}
     for source, expected in (sources | more).items():
         code = code_of("data", values(data=source))
         ast.parse(code)

@@ -14,7 +14,7 @@ from typing import Any
 from tui_trainer.config import SETTINGS
 from tui_trainer.data import sources
 from tui_trainer.data.walk import EXTENSIONS
-from tui_trainer.results import pieces
+from tui_trainer.results import code_streams, pieces
 from tui_trainer.results import script_training as training
 from tui_trainer.results.code_weights import weights
 from tui_trainer.text import display, user_path
@@ -60,6 +60,8 @@ def data(values: Values) -> str:
         return _own(values)
     if source.startswith(sources.TORCHVISION):
         return _torchvision_set(values)
+    if code_streams.is_stream(values):
+        return code_streams.stream(values)
     if sources.is_table(user_path(source)) and not _is_manifest(values):
         return _table(values)
     head = IMPORTS + _constants(values)

@@ -72,7 +72,8 @@ def evaluate(model, loss_func, loader):
     for rows, targets in loader:
         outputs, targets = model(normalize(rows)), targets.to(DEVICE)
         total += loss_func(outputs, targets).double() * len(targets)
-        said, true = [*said, outputs], [*true, targets]
+        said.append(outputs)
+        true.append(targets)
     return total.item() / sum(map(len, true)), r2(said, true)
 
 '''
@@ -90,7 +91,8 @@ EPOCH = """\
             loss.backward()
 {clip}            optimizer.step()
 {after}            total += loss.detach().double() * len(targets)
-            said, true = [*said, outputs.detach()], [*true, targets]
+            said.append(outputs.detach())
+            true.append(targets)
         val_loss, val_r2 = evaluate({kept}, loss_func, val_loader)
         train_loss = total.item() / sum(map(len, true))
         print(f"epoch {{epoch + 1}}: train_loss {{train_loss:.8f}} train_r2 {{r2(said, true):.8f}}", end=" ")
