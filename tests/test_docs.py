@@ -24,7 +24,17 @@ def test_every_flag_and_subcommand_that_it_names_exists() -> None:
     known = (
         flags
         | {"--ascii", "--no-tui", "--json", "--background", "--config", "--print-config", "--dry-run", "--help"}
-        | {"--filter", "--sort", "--yes", "--batch-sizes", "--prefetch-factors", "--max-seconds"}
+        | {
+            "--csv",
+            "--format",
+            "--preprocessing",
+            "--filter",
+            "--sort",
+            "--yes",
+            "--batch-sizes",
+            "--prefetch-factors",
+            "--max-seconds",
+        }
     )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
     assert named <= known | {"--num-classes"}, named - known
