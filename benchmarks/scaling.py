@@ -1,6 +1,6 @@
 """What more devices would bring, on paper: measured here with one and two processes, then predicted.
 
-    python -m benchmarks.scaling [MODEL] [BATCH] [IMAGE_SIZE]       by default lenet 64 32
+    python -m benchmarks.scaling [MODEL] [BATCH] [IMAGE_SIZE]       by default lenet 64 32; STEPS=5 for large ones
 
 1. A step of one process, and of two (each with half of the batch, one CPU thread or one GPU each): this program's
    loop and a plain DistributedDataParallel loop, in turns, in the same processes.
@@ -28,7 +28,7 @@ from torch._C._distributed_c10d import FileStore
 from torch.nn.parallel import DistributedDataParallel
 
 IMAGENET, BUCKET, VARIES = 1_281_167, 25e6, 0.02  # images, bytes of DDP's buckets, cv of a step between devices
-ROUNDS, STEPS = 6, 25
+ROUNDS, STEPS = 6, int(os.environ.get("STEPS", "25"))
 
 
 @dataclass(frozen=True)
@@ -131,6 +131,19 @@ def all_reduce(values: int) -> float:
     return statistics.median(took[2:])
 
 
+def exchange(ranks: Any) -> float:
+    """Seconds of the exchange that each step has, when there is nothing else to wait for."""
+    from tui_trainer.engine.ranks import Moment
+
+    took = list[float]()
+    for _ in range(300):
+        began = time.perf_counter()
+        ranks.begin(32, 0.0, Moment)
+        ranks.take()
+        took.append(time.perf_counter() - began)
+    return statistics.median(took)
+
+
 def in_turns(*several: Callable[[], float]) -> list[list[float]]:
     """What each takes, round by round, without the first."""
     rounds = [[one() for one in several] for _ in range(ROUNDS + 1)][1:]
@@ -143,11 +156,12 @@ def two(rank: int, folder: str, name: str, batch: int, size: int, results: Any) 
 
     torch.set_num_threads(1)
     dist.init_process_group("gloo", store=FileStore(f"{folder}/store", 2), rank=rank, world_size=2)
-    own, tutorial = ours(name, size, batch, Together()), plain(name, size, batch, 2, shared=True)
+    ranks = Together()
+    own, tutorial = ours(name, size, batch, ranks), plain(name, size, batch, 2, shared=True)
     took = in_turns(own, tutorial, plain(name, size, batch, 2, shared=False))
-    small, large = all_reduce(1024), all_reduce(6_000_000)
+    small, large, talk = all_reduce(1024), all_reduce(6_000_000), exchange(Together())
     if rank == 0:
-        results.put((took, small, large))
+        results.put((took, small, large, talk))
     dist.barrier()
     dist.destroy_process_group()
 
@@ -181,9 +195,10 @@ def main() -> None:
         processes = [context.Process(target=two, args=(rank, *more)) for rank in range(2)]
         for process in processes:
             process.start()
-        (own, tutorial, half), small, large = results.get(timeout=600)
+        (own, tutorial, half), small, large, talk = results.get(timeout=600)
         for process in processes:
             process.join()
+    print(f"the exchange of a step: {1e6 * talk:.0f} us ({100 * talk / min(own):.1f} % of a step of 2 processes)")
     tell(name, batch_size, image, min(one), own, tutorial, min(half), small, large)
 
 
