@@ -1,5 +1,6 @@
 """What more devices would bring, on paper: measured here with one and two processes, then predicted.
 
+    python -m benchmarks.scaling paper                          the last table of docs/scaling.md: nothing is measured
     python -m benchmarks.scaling [MODEL] [BATCH] [IMAGE_SIZE]       by default lenet 64 32; STEPS=5 for large ones
 
 1. A step of one process, and of two (each with half of the batch, one CPU thread or one GPU each): this program's
@@ -181,7 +182,43 @@ def step_seconds(
     return max(data, slowest + exposed)
 
 
+LINKS = {  # (bytes/s, seconds) of an all-reduce within a machine of 8 and between machines: assumed
+    "NVLink, 8 x 400 Gb/s between": ((200e9, 5e-6), (380e9, 20e-6)),
+    "NVLink, 1 x 100 Gb/s between": ((200e9, 5e-6), (12e9, 20e-6)),
+    "PCIe, 25 Gb/s between": ((12e9, 10e-6), (3e9, 30e-6)),
+}
+USUAL = {  # parameters, images of a device in a batch, images a second of one GPU: assumed
+    "LeNet": (61e3, 64, 60_000),
+    "ResNet-50": (25.6e6, 256, 2_500),
+    "ViT-B": (86.6e6, 128, 1_000),
+}
+
+
+def predicted(compute: float, size: float, devices: int, link: str) -> float:
+    """Seconds of a step by the formula."""
+    node, net = LINKS[link]
+
+    def shared(amount: float) -> float:
+        return ring(amount, 8, *node) + ring(amount, devices // 8, *net)
+
+    return step_seconds(compute, size, devices, shared, overlaps=0.9)
+
+
+def paper() -> None:
+    """Efficiency and seconds of an epoch of ImageNet, without a limit by data."""
+    for model, (parameters, batch, rate) in USUAL.items():
+        for link in LINKS:
+            compute, cells = batch / rate, list[str]()
+            for devices in (8, 64, 512):
+                step = predicted(compute, 4 * parameters, devices, link)
+                cells.append(f"{100 * compute / step:.0f} %, {IMAGENET / (devices * batch) * step:.1f} s")
+            print(f"| {model}, {batch} a device | {link} | {' | '.join(cells)} |")
+
+
 def main() -> None:
+    if sys.argv[1:] == ["paper"]:
+        paper()
+        return
     name, batch, size = (sys.argv[1:] + ["lenet", "64", "32"][len(sys.argv) - 1 :])[:3]
     batch_size, image = int(batch), int(size)
     torch.set_num_threads(1)
@@ -224,25 +261,15 @@ def tell(
     def here(amount: float) -> float:
         return ring(amount, 2, bandwidth, latency)
 
-    predicted = step_seconds(half, size, 2, here, overlaps=0.0)  # both processes fill their cores: nothing is hidden
-    print(f"formula for 2: {1e3 * predicted:.2f} ms, {100 * (predicted / min(own) - 1):+.0f} % of what was measured")
+    formula = step_seconds(half, size, 2, here, overlaps=0.0)  # both processes fill their cores: nothing is hidden
+    print(f"formula for 2: {1e3 * formula:.2f} ms, {100 * (formula / min(own) - 1):+.0f} % of what was measured")
     print("\nPredicted, one device as fast as a process here, its batch as above (assumed links in bytes/s and s):")
     print(f"{'devices':>8} {'link':<34} {'step ms':>8} {'efficiency':>10} {'ImageNet epoch':>15}")
-    nvlink, network_100 = (200e9, 5e-6), (12e9, 20e-6)
     for devices in (8, 64, 512):
-        for words, (node, net) in {
-            "NVLink, 8 x 400 Gb/s between": (nvlink, (380e9, 20e-6)),
-            "NVLink, 1 x 100 Gb/s between": (nvlink, network_100),
-            "PCIe, 25 Gb/s between": ((12e9, 10e-6), (3e9, 30e-6)),
-        }.items():
-            nodes = devices // 8
-
-            def shared(amount: float) -> float:
-                return ring(amount, 8, *node) + ring(amount, nodes, *net)  # noqa: B023
-
-            step = step_seconds(one, size, devices, shared, overlaps=0.9)
-            hours = IMAGENET / (devices * batch) * step / 3600
-            print(f"{devices:>8} {words:<34} {1e3 * step:>8.2f} {100 * one / step:>9.0f}% {60 * hours:>10.1f} min")
+        for link in LINKS:
+            step = predicted(one, size, devices, link)
+            minutes = IMAGENET / (devices * batch) * step / 60
+            print(f"{devices:>8} {link:<34} {1e3 * step:>8.2f} {100 * one / step:>9.0f}% {minutes:>10.1f} min")
     print("load", os.getloadavg())
 
 
