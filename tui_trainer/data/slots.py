@@ -117,8 +117,9 @@ class MemorySlots:
 
 
 def _untouched(count: int, shared: bool) -> Tensor:
-    if not shared:
-        return torch.from_numpy(np.empty(count, np.uint8))
+    if not shared:  # numpy asks for huge pages, whose first use cost five times as much on a virtual machine
+        plain = mmap.mmap(-1, max(1, count), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        return torch.from_numpy(np.frombuffer(plain, np.uint8)[:count])
     storage = torch.UntypedStorage._new_shared(count, device="cpu")  # as default_collate takes it
     return torch.empty(0, dtype=torch.uint8).set_(storage, 0, (count,), (1,))
 
