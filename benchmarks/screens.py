@@ -1,22 +1,22 @@
 """The screens on a real pseudo terminal: first paint, key to drawn answer, training speed beside headless.
 
 Run from the repository: `python -m benchmarks.screens`. Wall-clock times on a shared machine are noisy: medians of
-interleaved rounds, and the ratio is of pairs run one after the other.
+interleaved rounds, and the ratio is of pairs that follow one another in the same process.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.tui.pty_app import PtyApp
 
+SLICE = 2.0  # seconds with the screens, and without
 DIGITS = Path(__file__).resolve().parent.parent / "sample_data" / "digits"
 MAIN = "import sys; from tui_trainer.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -73,48 +73,53 @@ def key_latency(keys: int) -> None:
     print(f"key to drawn answer   p50 {p50:.0f}, p95 {p95:.0f}, p99 {p99:.0f} ms while training ({keys} keys)")
 
 
-def training_seconds_headless(home: str, epochs: int) -> float:
-    """Seconds trained without the screens."""
-    words = [str(DIGITS), "--no-tui", "--json", "--epochs", str(epochs), "--output-dir", f"{home}/headless"]
-    done = subprocess.run([sys.executable, "-m", "tui_trainer", *words], capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout)["seconds"])
+def last_step(events: Path) -> int:
+    """The newest step that a run has told of."""
+    lines = events.read_bytes()[-20_000:].split(b"\n")[1:-1]
+    return max(int(json.loads(line).get("step", 0)) for line in lines)
 
 
-def training_seconds_screens(home: str, epochs: int) -> float:
-    """Seconds trained with the training screen shown."""
-    words = [str(DIGITS), "--epochs", str(epochs), "--output-dir", f"{home}/screens"]
-    app, _ = start(home, *words, size=(120, 40))
-    app.read_until("Quit")
-    app.idle(4)  # PyTorch is loaded by then
-    app.send(b"\x12")
-    app.read_until("trains again", 300)
-    app.send(b"q")
-    app.wait()
-    app.close()
-    return float(json.loads(Path(home, "screens", "events.jsonl").read_text("ascii").splitlines()[-1])["seconds"])
+def training_speed(rounds: int) -> None:
+    """Steps per second with the screens at work, as a share of those in the same process while they sleep.
 
-
-def training_speed(rounds: int, epochs: int) -> None:
-    """Steps per second in the screens as a share of headless."""
-    ratios = []
-    for number in range(rounds):
-        with tempfile.TemporaryDirectory() as home:
-            both = [training_seconds_headless, training_seconds_screens]
-            order = both if number % 2 else both[::-1]
-            seconds = {run.__name__: run(home, epochs) for run in order}
-        ratios.append(seconds["training_seconds_headless"] / seconds["training_seconds_screens"])
-    print(f"speed beside headless {statistics.median(ratios):.3f} (pairs: {', '.join(f'{r:.3f}' for r in ratios)})")
+    Two processes would not do: from one to the next the same training differs by up to a third.
+    """
+    asleep = f"import signal, time; signal.signal(signal.SIGUSR1, lambda *_: time.sleep({SLICE})); "
+    with tempfile.TemporaryDirectory() as home:
+        folders = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"), home)
+        words = [str(DIGITS), "--epochs", "100000", "--output-dir", f"{home}/run"]
+        app = PtyApp(asleep + MAIN, folders, size=(120, 40), args=words)
+        app.read_until("Quit")
+        app.idle(4)  # PyTorch is loaded by then
+        app.send(b"\x12")
+        app.read_until("checkpoint", 60)
+        app.idle(2)
+        events, rates = Path(home, "run", "events.jsonl"), ([], [])  # type: tuple[Path, tuple[list[float], list[float]]]
+        for number in range(2 * rounds):
+            before, began = last_step(events), time.perf_counter()
+            if number % 2:
+                app.kill(signal.SIGUSR1)
+            app.idle(SLICE)
+            rates[number % 2].append((last_step(events) - before) / (time.perf_counter() - began))
+        app.close()
+    ratios = [drawn / without for drawn, without in zip(*rates, strict=True)]
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    overall = sum(rates[0]) / sum(rates[1])
+    print(
+        f"speed beside headless median {middle:.3f} of {rounds} pairs (quartiles {low:.3f} to {high:.3f}), "
+        f"{overall:.3f} over all; {statistics.median(rates[0]):.0f} steps/s with screens"
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--pairs", type=int, default=30, help="of two seconds each with the screens and without")
     parser.add_argument("--keys", type=int, default=200)
-    parser.add_argument("--epochs", type=int, default=10)
     given = parser.parse_args()
     first_paint(given.rounds)
     key_latency(given.keys)
-    training_speed(given.rounds, given.epochs)
+    training_speed(given.pairs)
 
 
 if __name__ == "__main__":

@@ -39,9 +39,27 @@ def test_overfitting_needs_three_epochs_of_rising_val_loss_and_falling_train_los
     assert advice(state_of(*both)) == ""
 
 
+def test_a_class_that_is_never_predicted_for_three_epochs_is_named() -> None:
+    state = RunState(lr=0.1, classes=("cat", "dog", "[red]x"))
+    for number in range(3):
+        assert advice(state) == ""
+        metrics = {"train_loss": 1.0 - 0.1 * number, "val_loss": 1.0 - 0.1 * number}
+        never = (1, 2) if number else (0, 1, 2)
+        state.add(Evaluated(epoch=number, step=1, lr=0.1, metrics=metrics, best=True, seconds=1, never_predicted=never))
+    assert advice(state).startswith("Never predicted: dog, [red]x; class_weights")
+
+
+def test_a_loss_that_hardly_falls_far_from_the_end_is_told() -> None:
+    slow = [(2.0 - 0.005 * number,) * 2 for number in range(4)]
+    assert advice(state_of(*slow[:3])) == ""
+    assert "lr 0.5 may be low" in advice(state_of(*slow))
+    near = [(0.5 - 0.001 * number,) * 2 for number in range(4)]
+    assert advice(state_of(*near)) == ""
+
+
 def test_waiting_for_data_names_the_workers() -> None:
     state = RunState(data_wait=0.7, step=100)
-    assert "70% of the time" in advice(state)
+    assert "70% of the time waits" in advice(state)
     assert "num_workers" in advice(state)
     state.step = 3
     assert advice(state) == ""

@@ -16,6 +16,7 @@ STRATEGIES: dict[str, st.SearchStrategy[object]] = {
     "float": st.floats(),
     "bool": st.booleans(),
     "tuple[str, ...]": st.lists(NAMES, max_size=3).map(tuple),
+    "tuple[int, ...]": st.lists(st.integers(0, 2**53), max_size=3).map(tuple),
     "Mapping[str, float]": st.dictionaries(NAMES, st.floats(), max_size=4),
 }
 

@@ -84,7 +84,10 @@ class Progress(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluated(Event):
-    """An epoch is trained and validated; `metrics` are those of the whole epoch."""
+    """An epoch is trained and validated; `metrics` are those of the whole epoch.
+
+    `never_predicted`: classes of the validation part, by their numbers, for which no sample was taken; 20 at most.
+    """
 
     kind = "evaluated"
     epoch: int
@@ -93,6 +96,7 @@ class Evaluated(Event):
     metrics: Mapping[str, float]
     best: bool
     seconds: float
+    never_predicted: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

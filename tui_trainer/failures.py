@@ -63,6 +63,8 @@ def in_words(error: Exception, config: Config) -> UserError | None:
             f"Out of memory: try {batches_in_words(smaller)}, which make the same steps (--resume goes on with them, "
             "--auto-batch by itself), or a smaller model or --image-size."
         )
+    if isinstance(error, EOFError | ConnectionError) and config.loader.num_workers:  # from its socket
+        return TrainingError("A DataLoader worker ended: try fewer --num-workers; --resume goes on.")
     if isinstance(error, OSError):
         where = f" {display(error.filename)}" if error.filename else ""
         return TrainingError(f"Cannot write{where}: {error.strerror or error}. --resume goes on once that is mended.")

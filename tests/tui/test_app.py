@@ -392,7 +392,7 @@ async def test_a_folder_that_is_not_there_is_told_of_before_anything_starts(make
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
         await pilot.press("ctrl+r")
         assert app.trainer is None
-        assert any("There is no folder /nowhere/at/all" in note.message for note in app._notifications)
+        assert any("There is no /nowhere/at/all" in note.message for note in app._notifications)
 
 
 async def test_keys_that_come_in_one_chunk_keep_their_order(make_app: MAKER) -> None:

@@ -263,9 +263,9 @@ async def test_every_line_can_be_read_at_80x24(make_app: MakeApp, fake: FakeTune
         await pilot.pause()
         pane = app.screen.query_one(".summary")
         assert not pane.show_horizontal_scrollbar
-        await pilot.press(*"jjjj")
+        await pilot.press(*["j"] * 4)
         assert pane.scroll_y == pane.max_scroll_y
-        await pilot.press(*"kkkk")
+        await pilot.press(*["k"] * 4)
         assert pane.scroll_y == 0
 
 

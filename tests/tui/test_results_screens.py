@@ -94,6 +94,8 @@ async def test_figures_parts_and_order(make_app: MAKER, trained_run: Path) -> No
         await until(pilot, lambda: screen._shown is not None and screen._shown.part == "train")
         await pilot.press("w")
         assert isinstance(pilot.app.screen, LookScreen)
+        await pilot.press("escape", "c")
+        assert isinstance(pilot.app.screen, ConfusionScreen)
         await pilot.press("escape", "escape")
         assert pilot.app.screen is pilot.app.get_screen("train")
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from tui_trainer import commands as told
 from tui_trainer.engine.job import Batch, Commands, Job, NoCommands
 from tui_trainer.engine.keeping import diverged, keep, keep_if_due, keep_last, leave_a_good_end, left_out
+from tui_trainer.engine.metrics import never_predicted
 from tui_trainer.engine.step import train_step
 from tui_trainer.engine.sums import Sums, read_together
 from tui_trainer.errors import TrainingError
@@ -117,7 +118,8 @@ def end_epoch(job: Job, metrics: dict[str, float]) -> Iterator[Event]:
         raise diverged(job)
     epoch, lr = job.state.epoch, job.optimizer.param_groups[0]["lr"]
     best = job.finish_epoch(metrics)
-    yield Evaluated(epoch=epoch, step=job.state.step, lr=lr, metrics=metrics, best=best, seconds=job.pace.seconds)
+    step, seconds, never = job.state.step, job.pace.seconds, never_predicted(job.validated)
+    yield Evaluated(epoch=epoch, step=step, lr=lr, metrics=metrics, best=best, seconds=seconds, never_predicted=never)
     if best:
         job.keeping.hold_best(*job.weights())
     yield from keep_if_due(job)

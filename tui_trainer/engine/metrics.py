@@ -105,6 +105,14 @@ class Confusion:
         return {"top1": hits.sum().item() / total, **top5, "f1": macro_f1(hits, predicted, true)}
 
 
+def never_predicted(whole: Whole | None, most: int = 20) -> tuple[int, ...]:
+    """The first classes that occur and that no sample was taken for."""
+    if not isinstance(whole, Confusion):
+        return ()
+    counts = whole.counts
+    return tuple(((counts.sum(1) > 0) & (counts.sum(0) == 0)).nonzero()[:most, 0].tolist())
+
+
 def macro_f1(hits: Tensor, predicted: Tensor, true: Tensor) -> float:
     """F1 averaged over the classes that occur, from counts (C,)."""
     present = (true + predicted) > 0

@@ -84,10 +84,18 @@ class Draft:
 
     def missing(self) -> str:
         """Why it cannot be started although the settings go together, or nothing; looks at the disk."""
-        folder = str(self._values["data"])
-        if folder and not user_path(folder).is_dir():
-            return f"There is no folder {display(folder)}: choose another one on the Data screen (1)."
+        source = str(self._values["data"])
+        is_path = not set(source) & set(":*?{")  # code, a database, a set of torchvision, shards
+        if source and is_path and not user_path(source).exists():
+            return f"There is no {display(source)}: choose another dataset on the Data screen (1)."
         return ""
+
+    def nothing_runs(self) -> str:
+        """What to do while nothing is training."""
+        if problem := self.problem():
+            return f"Nothing is training. {problem}"
+        data = display(str(self._values["data"]).rstrip("/").rpartition("/")[2], 30)
+        return f"Nothing is training. ctrl+r starts: {self._values['epochs']} epochs on {data}."
 
     def config(self) -> Config:
         """What to run.

@@ -164,15 +164,7 @@ class TrainScreen(Screen[None]):
             self._draw()
         else:
             self._bar.status("no run", "$foreground-muted")
-            self._advice.show([[(f" {self._nothing()}", "")]])
-
-    def _nothing(self) -> str:
-        """What to do where no run is shown."""
-        values = self._draft.values
-        if problem := self._draft.problem():
-            return f"Nothing is training. {problem}"
-        data = display(str(values["data"]).rstrip("/").rpartition("/")[2], 30)
-        return f"Nothing is training. ctrl+r starts: {values['epochs']} epochs on {data}."
+            self._advice.show([[(f" {self._draft.nothing_runs()}", "")]])
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer has what steers a run while it goes on, and what can be done with its model afterwards."""
@@ -261,6 +253,7 @@ class TrainScreen(Screen[None]):
     def action_advice(self) -> None:
         """Show or hide the line of advice."""
         self._advise = not self._advise
+        self.notify(f"Advice is {'on' if self._advise else 'off'}.", timeout=2)
 
     def action_metric(self) -> None:
         """Both charts, the loss alone, the other metric alone."""
