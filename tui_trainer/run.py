@@ -75,13 +75,18 @@ def prepare(
     if not config.run.resume:
         return _prepare(config, None, None, tell, given, made, cancelled, ranks)
     lock = RunLock(find_run(config.run.resume)) if ranks.rank == 0 else None
-    ranks.by_first(lambda: lock.acquire() and None if lock else None)
+    ranks.by_first(lambda: _hold(lock))
     try:
         return _prepare(config, Saved(config), lock, tell, given, made, cancelled, ranks)
     except BaseException:
         if lock:
             lock.release()
         raise
+
+
+def _hold(lock: RunLock | None) -> None:
+    if lock:
+        lock.acquire()
 
 
 def _prepare(
