@@ -49,8 +49,8 @@ def join(
     return Together(local_rank=local_rank, restarts=restarts)
 
 
-def leave() -> None:
+def leave(ranks: Ranks) -> None:
     """Part from the others when all are done: who leaves without it may take the others along."""
     if dist.is_initialized():
-        dist.barrier()
+        ranks.flush()  # a barrier on the CPU, where no GPU has to be guessed
         dist.destroy_process_group()
