@@ -57,6 +57,7 @@ def train(arguments: Arguments, resolved: Resolved, place: Place) -> int:
         logging.getLogger("tui_trainer").exception("This is a bug in tui-trainer")
         _tell_of(UserError(f"this is a bug: {type(error).__name__}: {error}"), place, ranks)
         _end_at_once(BUG)
+    assert ranks is not None
     world.leave(ranks)
     if _speaks(place):
         unless_gone(1, print_result, summary, arguments.json, None)
