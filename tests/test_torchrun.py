@@ -42,6 +42,7 @@ def test_a_process_knows_its_place() -> None:
 def test_a_refusal_reaches_the_launcher(tmp_path: Path) -> None:
     assert torchrun.refusal(tmp_path) is None
     torchrun.leave_refusal(tmp_path, DataError("no data: give some"))
+    torchrun.leave_refusal(tmp_path, TrainingError("Rank 0 is gone"))  # for the first one's sake
     found = torchrun.refusal(tmp_path)
     assert isinstance(found, DataError)
     assert str(found) == "no data: give some"

@@ -54,6 +54,12 @@ def train(arguments: Arguments, resolved: Resolved, place: Place) -> int:
     except LostRankError:
         _end_at_once(LOST)
     except Exception as error:
+        explained = ranks.explain(error) if ranks else None  # another rank is gone, before training began
+        if isinstance(explained, LostRankError):
+            _end_at_once(LOST)
+        if isinstance(explained, UserError):
+            _tell_of(explained, place, ranks)
+            _end_at_once(explained.exit_code)
         logging.getLogger("tui_trainer").exception("This is a bug in tui-trainer")
         _tell_of(UserError(f"this is a bug: {type(error).__name__}: {error}"), place, ranks)
         _end_at_once(BUG)

@@ -119,10 +119,10 @@ def _environment(meeting: Path, nproc: int) -> dict[str, str]:
 
 
 def leave_refusal(meeting: Path | None, error: UserError) -> None:
-    """For the launcher, which learns of its processes only that they failed."""
+    """For the launcher, which learns of its processes only that they failed; the first one is the reason."""
     if meeting is not None:
-        with contextlib.suppress(OSError):
-            (meeting / "refusal").write_text(f"{error.exit_code} {error}", "utf-8")
+        with contextlib.suppress(OSError), (meeting / "refusal").open("x", encoding="utf-8") as file:
+            file.write(f"{error.exit_code} {error}")
 
 
 def refusal(meeting: Path) -> UserError | None:
