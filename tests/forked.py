@@ -153,6 +153,7 @@ def _call(words: Sequence[str]) -> int:
     from tui_trainer import cli
 
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the server may have been started by nohup
     return cli.main(words)
 
 
