@@ -189,6 +189,8 @@ def _with_gaps(data: bytes) -> Iterator[Odd]:
     for number, (start, end) in enumerate(pairwise(marks)):
         kept = data[: start + 2 + (end - start) // 5].rstrip(b"\xff")
         yield Odd(f"gap-{number}.jpg", BAD, kept + data[end:])
+    # A flipped bit in a marker: what it began is skipped.
+    yield Odd("marker.jpg", EITHER, data[: marks[0] + 1] + bytes([data[marks[0] + 1] ^ 4]) + data[marks[0] + 2 :])
 
 
 def hostile() -> dict[str, bytes]:

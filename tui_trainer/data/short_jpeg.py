@@ -44,15 +44,18 @@ def _has_grey_block(pixels: Any, reduce: int) -> bool:
 
 
 def lengthened(data: bytes) -> bytes:
-    """The same file with bytes added wherever coded data end.
+    """The same file with bytes added wherever coded data end; nothing if restart markers are out of their order.
 
     Of a progressive file that is the end of its first scan: the others only make it sharper.
     """
     scan, tables = _next_scan(data, 2)
-    parts, done, at = list[bytes](), 0, scan + 2
+    parts, done, at, expected = list[bytes](), 0, scan + 2, 0
     while scan >= 0 and (found := _MARKER.search(data, at)):
         end, restarts = found.start(), data[found.start() + 1] in _RESTARTS
         parts += data[done:end], _MORE * (4 if restarts else 64)
+        if restarts and data[end + 1] - 0xD0 != expected:
+            return b""
+        expected = (expected + 1) % 8 if restarts else 0
         done, at = end, end + 2
         if not restarts:
             scan = -1 if _PROGRESSIVE in tables else _next_scan(data, end)[0]
