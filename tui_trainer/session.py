@@ -21,7 +21,7 @@ from tui_trainer.run_lock import is_running
 if TYPE_CHECKING:
     from tui_trainer.engine.ranks import Ranks
 
-FOLLOW_LOOK = 0.1  # seconds between two looks at the file of another process
+FOLLOW_LOOK = 0.02  # seconds between two looks at the file of another process
 EXACT_BYTES, PAST_POINTS, LINE_BYTES = 4 << 20, 5_000, 400  # of a record that is followed from its beginning
 PROGRESS = b'"kind":"progress"'
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
