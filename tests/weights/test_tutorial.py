@@ -88,6 +88,7 @@ def test_another_structure_matching_layers_only(run_cli: Cli, digits60: Path, tm
     got = after(run_cli, digits60, tmp_path / "loaded", *words, *still, *small)
     assert differing(got, load_pretrained_dict) == []
     moved = ("running_mean", "running_var", "num_batches_tracked")
-    random = [name for name in model_dict if name not in load_pretrained_dict and not name.endswith(moved)]
-    assert len(random) > 50
+    others = [name for name in model_dict if name not in load_pretrained_dict and not name.endswith(moved)]
+    random = [name for name in others if model_dict[name].abs().max() > 1e-20]  # a step does change a zero
+    assert len(random) > 30
     assert differing(got, {name: model_dict[name] for name in random}) == []
