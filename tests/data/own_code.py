@@ -28,6 +28,20 @@ class Numbers(Dataset[Any]):
         return len(self.x)
 
 
+class Hanging(Numbers):
+    """In a worker, one item is never read; that it was tried makes `marker`, and where that exists all are."""
+
+    def __init__(self, marker: str) -> None:
+        super().__init__()
+        self.marker = Path(marker)
+
+    def __getitem__(self, index: int) -> Any:
+        if index == 20 and get_worker_info() is not None and not self.marker.exists():
+            self.marker.touch()
+            time.sleep(600)
+        return super().__getitem__(index)
+
+
 class Noisy(Dataset[Any]):
     """Each item is drawn when it is read: torch's, numpy's and Python's generators; nine of class 0 for one of 1."""
 
