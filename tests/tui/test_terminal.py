@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.test_background import eventually
 from tests.tui.pty_app import PtyApp
 
 Start = Callable[..., PtyApp]
 MAIN = "import sys; from tui_trainer.cli import main; sys.exit(main(sys.argv[1:]))"
+OWN_CODE = Path(__file__).parent.parent / "data" / "own_code.py"
 NO_WARM_UP = "import tui_trainer.tui.launch as launch; launch.warm_up = lambda: None; "
 
 
@@ -98,3 +101,27 @@ def test_a_signal_while_training_saves_and_restores(on_pty: Start, tmp_path: Pat
     assert app.restored()
     (events,) = tmp_path.rglob("events.jsonl")
     assert '"outcome":"stopped"' in events.read_text("ascii").splitlines()[-1]
+
+
+def test_a_killed_worker_of_own_data_is_told_and_the_terminal_is_given_back(on_pty: Start, tmp_path: Path) -> None:
+    """Its processes come from a forkserver that is first started inside the app."""
+    app = on_pty(MAIN, f"{OWN_CODE}:Numbers", "--trust-code", "--epochs", "10000", "-j", "1", "--persistent-workers")
+    app.read_until("Quit")
+    app.send(b"\x12")
+    app.read_until("checkpoint", 60)
+    workers = [pid for pid in leaves(app.process.pid) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert workers
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+    (events,) = tmp_path.rglob("events.jsonl")
+    eventually(lambda: (app._read(0.05), b"orker ended" in events.read_bytes())[1])
+    app.kill(signal.SIGTERM)
+    assert app.wait() in (0, 143)
+    assert app.restored()
+
+
+def leaves(pid: int) -> list[int]:
+    """The processes under this one that have none under them."""
+    tasks = [task / "children" for task in Path(f"/proc/{pid}/task").iterdir()]
+    below = [int(child) for task in tasks for child in task.read_text().split()]
+    return [leaf for child in below for leaf in leaves(child) or [child]]

@@ -22,6 +22,7 @@ class Group:
 DATA = (
     Group("", ("data", "val_data", "val_fraction", "task", "image_size", "channels", "resize", "augment")),
     Group("pixels", ("crop_scale", "normalize", "mean", "std")),
+    Group("cache", ("cache", "cache_limit", "cache_shrink")),
     Group("tables", ("target", "features", "ignore_columns", "missing", "part_column", "header")),
     Group("manifests", ("path_column", "targets", "label_separator", "data_root", "data_args", "max_bad")),
     Group("streams", ("query", "order_key", "stream", "follow")),
@@ -42,6 +43,7 @@ RECIPE = (
         ("momentum", "nesterov", "weight_decay", "decay_norm_bias", "backbone_lr_factor", "optimizer_args"),
     ),
     Group("gradients", ("clip_grad_norm", "grad_accum_steps")),
+    Group("more devices", ("nproc", "sync_batchnorm", "lr_base_size", "lr_base_scale", "max_restarts", "auto_batch")),
     Group("schedule", ("step_size", "gamma", "milestones", "plateau_patience", "min_lr")),
     Group(
         "regularisation",

@@ -133,6 +133,8 @@ SCREENS: dict[str, tuple[Key, ...]] = {
     "recipe": (
         Key("v", "command", "Command", "the command line and the TOML file for these settings"),
         Key("d", "dry_run", "Dry step", "one step to know time and memory"),
+        Key("l", "lr_test", "LR test", "train at growing learning rates and see which do; again: back"),
+        Key("u", "use_lr", "Use", "take the learning rate that the test suggests"),
         Key("b", "app.start_background", "Background", "start in a process of its own that outlives this terminal"),
         code("recipe"),
     ),

@@ -71,6 +71,7 @@ class Chart(Widget, can_focus=True):
         title: str,
         lines: Sequence[Line] = (),
         *,
+        axis: str = "epoch",
         percent: bool = False,
         log: bool = False,
         smoothing: float = 0.0,
@@ -80,7 +81,7 @@ class Chart(Widget, can_focus=True):
         super().__init__(id=id)
         self.set_reactive(Chart.glyphs, glyphs)
         level = min(range(len(LADDER)), key=lambda rung: abs(LADDER[rung] - smoothing))
-        self._look = Look(title=display(title), percent=percent, log=log, level=level)
+        self._look = Look(title=display(title), axis=axis, percent=percent, log=log, level=level)
         self._lines = {line.name: line for line in lines}
         self._series = {line.name: Series() for line in lines}
         self._changed = False  # since the last flush

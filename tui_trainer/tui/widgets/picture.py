@@ -23,7 +23,7 @@ from tui_trainer.tui.widgets.series import (
     format_value,
     grown,
 )
-from tui_trainer.tui.widgets.ticks import spread, tick_labels, ticks
+from tui_trainer.tui.widgets.ticks import spread, tick_labels, ticks, x_labels
 
 COLOURS = 4
 _MARKS = "*ox#"  # what draws a line where cells have no dots, by colour
@@ -45,6 +45,7 @@ class Look:
     """What the user chose to see."""
 
     title: str
+    axis: str = "epoch"  # what x is; of "lr" it is the power of ten
     percent: bool = False  # values in 0..1 are shown in percent
     log: bool = False  # logarithmic y axis
     level: int = 0  # index into LADDER
@@ -224,7 +225,7 @@ class Picture:
         """The lower axis, or the row of epochs under it."""
         columns, view = self.canvas.columns, self.frame.view
         marks = ticks(view.left, view.right, max(2, columns // 10))
-        labels = [] if self.notice else tick_labels(marks, log=False, percent=False)
+        labels = [] if self.notice else x_labels(marks, self.look.axis)
         row, free = [self.glyphs.floor if is_floor else " "] * columns, 0
         for x, label in zip(marks, labels, strict=False):
             at = self.cell(x)
@@ -236,7 +237,7 @@ class Picture:
                 row[at] = self.glyphs.foot
             else:
                 row[start : start + len(label)] = label
-        head = " " * (self.gutter - 1) + self.glyphs.corner if is_floor else "epoch".rjust(self.gutter - 1) + " "
+        head = " " * (self.gutter - 1) + self.glyphs.corner if is_floor else self.look.axis.rjust(self.gutter - 1) + " "
         return [(head + "".join(row), "chart--axis")]
 
     def header(self, look: Look) -> list[Run]:

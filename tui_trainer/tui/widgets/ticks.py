@@ -44,6 +44,11 @@ def spread(frame: Frame, rows: int) -> list[float]:
     return marks
 
 
+def x_labels(values: Sequence[float], axis: str) -> list[str]:
+    """Texts for the values of `ticks` under a chart; where x is a learning rate they are its powers of ten."""
+    return [f"1e{value:g}" for value in values] if axis == "lr" else tick_labels(values, log=False, percent=False)
+
+
 def tick_labels(values: Sequence[float], *, log: bool, percent: bool) -> list[str]:
     """Texts for the values of `ticks` (all with as many decimals as one needs), or of `log_ticks`."""
     scale, unit = (100.0, " %") if percent else (1.0, "")
