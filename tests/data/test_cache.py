@@ -15,6 +15,7 @@ from tui_trainer.config import Config
 from tui_trainer.data import cache, datasets, slots
 from tui_trainer.data.batches import Data, build_batches, scan
 from tui_trainer.data.datasets import Spec
+from tui_trainer.data.index import VAL
 from tui_trainer.data.loader import EpochLoader, worker_context
 from tui_trainer.data.slots import FileSlots
 from tui_trainer.errors import ConfigError, DataError
@@ -196,6 +197,24 @@ def test_the_least_recently_used_make_room_but_none_in_use(digits60: Path, colou
     left = set(user_cache.glob("*.images"))
     assert first <= left
     assert not second & left
+
+
+def test_a_file_that_another_process_removes_meanwhile_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cache, "_files", lambda folder: [folder / "gone.images"])
+    assert cache._made_room(tmp_path, 1, 2, []) == 0
+
+
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_a_rank_without_a_sample_of_the_last_batch_reads_an_empty_one(digits60: Path, where: str) -> None:
+    config = Config().replace(data=str(digits60), val_fraction=0.25, cache=where)
+    index = scan(config)
+    config = config.replace(batch_size=index.size(VAL) - 1)
+    spec = Spec(image_size=SIZE, channels=3, resize="squash")
+    data = build_batches(config, index, spec, needs_two=False, context=None, rank=1, ranks=2)
+    for _ in range(2):
+        assert len(read(data.val)[-1]) == 0
 
 
 def test_a_limit_keeps_a_part(digits60: Path, decodings: list[int]) -> None:

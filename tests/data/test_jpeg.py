@@ -33,6 +33,14 @@ def test_a_truncated_file_is_bad_and_another_format_is_decoded() -> None:
     assert jpeg.decoded(header(png), png, 3).shape == (4, 5, 3)
 
 
+def test_nothing_but_the_picture_is_written_where_others_may_read() -> None:
+    data, room = picture(8, 6), np.full(8 * 6 * 3, 7, np.uint8)
+    turned = jpeg.decoded(header(data)._replace(orientation=3), data, 3, room=room)
+    assert (room == 7).all()
+    assert np.shares_memory(jpeg.decoded(header(data), data, 3, room=room), room)
+    assert np.array_equal(turned, room.reshape(8, 6, 3)[::-1, ::-1])
+
+
 def test_without_the_library_opencv_decodes(monkeypatch: pytest.MonkeyPatch) -> None:
     data = picture(40, 30)
     wanted = jpeg.decoded(header(data), data, 3).copy()

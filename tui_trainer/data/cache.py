@@ -248,16 +248,24 @@ def _made_room(folder: Path, needed: int, limit: int, wanted: list[Path]) -> int
     others = [path for path in _files(folder) if path not in wanted]
     held, oldest = sum(map(_used, others)), time.time() - UNUSED
     for path in others:
-        if held + needed <= limit and path.stat().st_mtime > oldest:
+        if held + needed <= limit and not _older(path, oldest):
             continue
         size = _used(path)
         if _removed(path):
             held -= size
     for path in folder.glob(".*.tmp"):  # left by a crash between two system calls
-        with contextlib.suppress(OSError):
-            if path.stat().st_mtime < oldest:
+        if _older(path, oldest):
+            with contextlib.suppress(OSError):
                 path.unlink()
     return held
+
+
+def _older(path: Path, moment: float) -> bool:
+    """Whether a file was used before then only; not if another process has removed it."""
+    try:
+        return path.stat().st_mtime < moment
+    except OSError:
+        return False
 
 
 def _removed(path: Path) -> bool:

@@ -97,7 +97,7 @@ class ImageDataset(Dataset[Sample]):
         memory = torch.empty(len(addresses) * self.row_bytes, dtype=torch.uint8) if memory is None else memory
         rows = memory.view(len(addresses), *self._shape)
         samples = [index for _, index in addresses]
-        if self.kept is not None and not self.pipeline.random and self.kept.batch(samples, rows):
+        if samples and self.kept is not None and not self.pipeline.random and self.kept.batch(samples, rows):
             return RawBatch(inputs=rows, targets=self._targets(samples), bad=[])
         good, bad = list[int](), list[tuple[bytes, str]]()
         for epoch, index in addresses:

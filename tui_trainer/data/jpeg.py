@@ -28,7 +28,8 @@ _mine = threading.local()
 def decoded(head: Header, data: bytes, channels: int, reduce: int = 1, room: Pixels | None = None) -> Pixels:
     """As `decode_as`; the pixels are only valid until this thread decodes the next image.
 
-    They are written into `room`, which is flat, where that is possible without a copy.
+    They are written into `room`, which is flat, where that is possible without a copy; nothing else ever is, because
+    others may read there what they decoded.
 
     Raises:
         BadImageError: it is damaged, or of a kind that is not read.
@@ -45,7 +46,7 @@ def decoded(head: Header, data: bytes, channels: int, reduce: int = 1, room: Pix
             "GRAY" if channels == 1 else "RGB",
             min_height=height if reduce > 1 else 0,
             min_width=width if reduce > 1 else 0,
-            buffer=_buffer(size) if room is None or room.size < size else room,
+            buffer=_buffer(size) if room is None or room.size < size or head.orientation != 1 else room,
         )
     except ValueError:  # damaged, or only unusual: OpenCV decides, so that the same files are bad with either
         return decode_as(head, data, channels, reduce=reduce)
