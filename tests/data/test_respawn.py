@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -146,6 +147,19 @@ def test_what_the_work_of_a_worker_raises_is_not_a_lost_worker() -> None:
     caught = "Caught {} in DataLoader worker process 0.\nOriginal Traceback"
     assert not respawn.is_lost(RuntimeError(caught.format("RuntimeError")))
     assert not respawn.is_lost(ConnectionError(caught.format("ConnectionError")))
+
+
+def test_workers_that_have_ended_are_let_go(tmp_path: Path) -> None:
+    """Each holds two pipes, and workers that are not persistent are others in each epoch."""
+    workers, started, context = respawn.Workers(), [], multiprocessing.get_context("fork")
+    for _ in range(3):
+        with workers.starting():
+            process = context.Process(target=int)
+            process.start()
+        process.join()
+        started.append(weakref.ref(process))
+        del process
+    assert [one() is None for one in started] == [True, True, False]
 
 
 def test_a_slow_batch_is_waited_for_and_one_that_never_comes_is_not() -> None:

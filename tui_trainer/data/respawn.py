@@ -37,7 +37,8 @@ class Workers:
         try:
             yield
         finally:
-            self._started |= set(multiprocessing.active_children()) - before
+            now = set(multiprocessing.active_children())
+            self._started = (self._started & now) | (now - before)  # one that has ended holds pipes until it is let go
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGCHLD, handler)
 
