@@ -18,8 +18,10 @@ import pytest
 from tui_trainer.config import Config
 from tui_trainer.data import stream_files
 from tui_trainer.data.batches import scan
+from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import Loader
 from tui_trainer.data.plan import Plan
+from tui_trainer.data.stream_columns import MOST_CLASSES, Tally
 from tui_trainer.errors import ConfigError, DataError
 
 from .streams_made import built, database, epoch_of, lines, picture, rows, shard
@@ -247,9 +249,25 @@ def test_a_database_is_only_read_and_its_password_never_written(
     with pytest.raises(Exception, match="readonly"):
         source._connection().exec_driver_sql("DELETE FROM samples")
     source.close()
+    at_half = Database(str(tmp_path / "a.db"), "SELECT key, 'at :30' AS at, 'é :é' AS é FROM samples", "key")
+    assert next(at_half.walk()).values == {"key": 0, "at": "at :30", "é": "é :é"}
     with pytest.raises(DataError) as caught:
         Database("postgresql+psycopg://u:$DB_PASSWORD@127.0.0.1:1/x", "SELECT 1 AS a", "a")
     assert "very-secret" not in str(caught.value)
+
+
+def test_targets_are_counted_in_little_memory_and_without_loss() -> None:
+    tally = Tally(1, 0.05)
+    for i in range(MOST_CLASSES + 50):
+        tally.add([f"name {i}"], TRAIN, b"row")
+        tally.add(["name 0"], VAL, b"row")
+    assert len(tally.different[TRAIN]) == MOST_CLASSES + 1
+    with pytest.raises(DataError, match="too many for classes"):
+        tally.classes("y", "a.jsonl")
+    times = Tally(1, 0.05)
+    for i in range(1000):
+        times.add([1.7e9 + i % 2], TRAIN, b"row")
+    assert times.moments() == ((1700000000.0,), (0.5,))  # of 9 digits
 
 
 # Over HTTP ------------------------------------------------------------------------------------------------------------

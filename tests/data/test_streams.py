@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import torch
 
+from tui_trainer.config import Config
+from tui_trainer.data.batches import build_batches, scan, spec_of
 from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import Batch, Loader
+from tui_trainer.errors import ConfigError
 
-from .streams_made import UNEVEN, built, database, epoch_of, ids_of, rows, shard, source
+from .streams_made import UNEVEN, built, database, epoch_of, ids_of, lines, rows, shard, source
 
 COUNT = sum(UNEVEN)
 KINDS = ("sql", "tar", "jsonl", "jsonl.gz")
@@ -53,6 +56,14 @@ def test_ranks_share_out_each_batch_and_have_equally_many(kind: str, tmp_path: P
         assert max(sizes) - min(sizes) <= 2 * len(UNEVEN) + 16
 
 
+def test_a_batch_too_small_for_all_ranks_is_refused(tmp_path: Path) -> None:
+    spec, values = source("sql", tmp_path)
+    config = Config().replace(data=spec, **values, batch_size=5)
+    index = scan(config)
+    with pytest.raises(ConfigError, match="2 or more rows a step in each process, so 6 or more"):
+        build_batches(config, index, spec_of(config.data, index), needs_two=True, context=None, ranks=3)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_workers_and_a_later_start_change_nothing(kind: str, tmp_path: Path) -> None:
     spec, values = source(kind, tmp_path)
@@ -74,7 +85,7 @@ def test_workers_and_a_later_start_change_nothing(kind: str, tmp_path: Path) -> 
 def test_a_later_start_reads_the_windows_it_needs_and_no_more(tmp_path: Path) -> None:
     spec = database(tmp_path / "a.db", rows(4000))
     data = built(spec, features=("x",), target=("y",), shuffle_buffer=24)
-    rows_source = data.index.inputs.source  # type: ignore[union-attr]
+    rows_source = data.train._order._stream.source  # type: ignore[union-attr]
     asked: list[int] = []
     read = rows_source.read
     rows_source.read = lambda plan, block, lane=0: asked.append(block) or read(plan, block, lane)  # type: ignore[func-returns-value, method-assign]
@@ -153,3 +164,24 @@ def test_a_validation_stream_of_its_own_is_taken_whole(tmp_path: Path) -> None:
     assert sorted(all_of(epoch_of(data.train))) == list(range(50))
     assert sorted(all_of(epoch_of(data.val))) == list(range(1000, 1030))
     assert (data.index.size(TRAIN), data.index.size(VAL)) == (50, 30)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "tar.gz"])
+def test_each_lane_has_one_file_open_and_validation_in_between_shuts_none(kind: str, tmp_path: Path) -> None:
+    """Validation may be asked for while another thread reads ahead for training."""
+    for i in range(30):
+        if kind == "tar.gz":
+            shard(tmp_path / f"s-{i:02}.{kind}", range(3 * i, 3 * i + 3))
+        else:
+            lines(tmp_path / f"s-{i:02}.{kind}", rows(40, 40 * i))
+    values = {"channels": 1} if kind == "tar.gz" else {"features": ("x",), "stream": True}
+    data = built(f"{tmp_path}/s-*.{kind}", target=("y",), task="regression", shuffle_buffer=24, **values)
+    opened = data.train._order._stream.source._cursors  # type: ignore[union-attr]
+    for batch in data.train.epoch(0):
+        lanes = [lane for lane, _ in opened]
+        assert len(lanes) == len(set(lanes))
+        if batch.number == 1:
+            before = list(opened.values())
+            assert len(all_of(epoch_of(data.val))) == data.index.size(VAL)
+            assert before
+            assert list(opened.values()) == before

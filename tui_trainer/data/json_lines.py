@@ -15,7 +15,6 @@ from tui_trainer.data.stream_files import (
     base_of,
     in_words,
     is_packed,
-    is_remote,
     open_at,
     shards_of,
     short_names,
@@ -67,12 +66,11 @@ class JsonLines:
             UnreadableError: the file cannot be read there.
         """
         file, first = int(plan.file[block]), int(plan.first[block])
+        self._close_others(lane, file)
         cursor = self._cursors.setdefault((lane, file), Cursor(self._files[file]))
         data = cursor.read(int(plan.start[block]), int(plan.end[block]))
         if data[-1:] != b"\n":
             data += b"\n"
-        if not is_remote(self._files[file]) and not is_packed(self._files[file]):
-            self._close_others(lane, file)
         lines = data.split(b"\n")[:-1]
         base = file << 40
         return [

@@ -254,7 +254,7 @@ def _text(statement: str) -> TextClause:
     """A statement whose colons are its own, but for the two keys."""
     from sqlalchemy import text
 
-    return text(re.sub(r"(?<![:\\]):(?=[A-Za-z_])(?!_low_key|_high_key)", r"\:", statement))
+    return text(re.sub(r"(?<![:\\]):(?=\w)(?!(?:_low_key|_high_key)\b)", r"\:", statement))
 
 
 def _said(error: Exception) -> str:

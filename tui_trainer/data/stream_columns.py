@@ -167,7 +167,8 @@ class Tally:
     odd: list[bytes] = field(default_factory=list)  # rows whose target is a text, the first of them
     different: list[Counter[str]] = field(default_factory=lambda: [Counter() for _ in PARTS])
     counts: list[int] = field(default_factory=lambda: [0] * len(PARTS))
-    sums: list[float] = field(default_factory=list)
+    firsts: list[float] = field(default_factory=list)
+    sums: list[float] = field(default_factory=list)  # of what numbers are more than the first
     squares: list[float] = field(default_factory=list)
     low: list[float] = field(default_factory=list)
     high: list[float] = field(default_factory=list)
@@ -175,7 +176,7 @@ class Tally:
     many: bool = False  # more different values than are kept
 
     def __post_init__(self) -> None:
-        self.sums, self.squares = [0.0] * self.width, [0.0] * self.width
+        self.firsts, self.sums, self.squares = ([0.0] * self.width for _ in range(3))
         self.low, self.high = [math.inf] * self.width, [-math.inf] * self.width
 
     def add(self, values: Sequence[Any], part: int, row: bytes) -> str:
@@ -190,7 +191,7 @@ class Tally:
                 self.odd += [row] * (len(self.odd) < ODD)
             if name in self.different[part] or not self.many:
                 self.different[part][name] += 1
-                self.many = len(self.different[part]) > MOST_CLASSES
+                self.many = self.many or len(self.different[part]) > MOST_CLASSES
         elif None in numbers:
             return "a target is no number"
         self.counts[part] += 1
@@ -202,8 +203,11 @@ class Tally:
 
     def _measure(self, i: int, number: float) -> None:
         self.whole &= number.is_integer()
-        self.sums[i] += number
-        self.squares[i] += number * number
+        if math.isinf(self.low[i]):
+            self.firsts[i] = number
+        more = number - self.firsts[i]  # squares of large numbers would leave nothing of a small spread
+        self.sums[i] += more
+        self.squares[i] += more * more
         self.low[i], self.high[i] = min(self.low[i], number), max(self.high[i], number)
 
     def task(self, data: DataConfig, name: str) -> tuple[str, str]:
@@ -262,6 +266,7 @@ class Tally:
     def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each target over the training part."""
         count = max(1, self.counts[TRAIN])
-        mean = [total / count for total in self.sums]
-        std = [math.sqrt(max(0.0, s / count - m * m)) or 1.0 for s, m in zip(self.squares, mean, strict=True)]
+        more = [total / count for total in self.sums]
+        mean = [first + m for first, m in zip(self.firsts, more, strict=True)]
+        std = [math.sqrt(max(0.0, s / count - m * m)) or 1.0 for s, m in zip(self.squares, more, strict=True)]
         return tuple(float(f"{v:.9g}") for v in mean), tuple(float(f"{v:.9g}") or 1.0 for v in std)

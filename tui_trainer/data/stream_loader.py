@@ -7,8 +7,10 @@ a rank gets its own: every rank has equally many batches, some perhaps empty at 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -47,7 +49,9 @@ class StreamOrder(Sampler[list[At]]):
         self, stream: Stream, part: int, *, batch_size: int, batches: int, seed: int, shuffle: bool, window: int,
         places: int, ahead: bool, rank: int = 0, ranks: int = 1, lanes: int = LANES,
     ) -> None:  # fmt: skip
-        self._stream, self._part, self._seed, self._shuffle = stream, part, seed, shuffle
+        own = tuple(copy.copy(one) for one in stream.sources)  # what is open belongs to the thread of one order
+        self._stream = replace(stream, sources=own)
+        self._part, self._seed, self._shuffle = part, seed, shuffle
         self._batch_size, self.length, self.places = batch_size, batches, places
         self._lanes, self._window = lanes, max(1, window // lanes)
         self._rank, self._ranks, self._ahead = rank, ranks, ahead
@@ -216,6 +220,11 @@ def loaders_of(
     assert isinstance(stream, Stream)
     if loader.sampler != "default" or loader.batch_sampler:
         raise ConfigError("A stream gives its own order: leave out sampler and batch_sampler.")
+    if loader.batch_size < least * ranks:
+        raise ConfigError(
+            f"batch_size = {loader.batch_size}: this model needs {least} or more {index.unit} a step in each process, "
+            f"so {least * ranks} or more."
+        )
     bad_files = BadFiles(data.max_bad, index.size(TRAIN) + index.size(VAL))
     _require_few(stream, bad_files, index.unit)
     made = []

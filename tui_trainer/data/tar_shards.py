@@ -83,11 +83,10 @@ class TarShards:
         from webdataset import tariterators
 
         file, first = int(plan.file[block]), int(plan.first[block])
+        for held in [one for one in self._cursors if one[0] == lane and one[1] != file]:
+            self._cursors.pop(held).close()
         cursor = self._cursors.setdefault((lane, file), Cursor(self._files[file]))
         data = cursor.read(int(plan.start[block]), int(plan.end[block])) + END
-        if not self.whole_files:
-            for held in [one for one in self._cursors if one[0] == lane and one[1] != file]:
-                self._cursors.pop(held).close()
         try:
             samples = _plain(data)
             if not samples:
