@@ -50,5 +50,5 @@ def test_batch_normalisation_is_synchronised_where_it_can_be() -> None:
     made = synchronised(model, config, torch.device("cuda"), Two())
     assert isinstance(made[1], nn.SyncBatchNorm)  # type: ignore[index]
     assert list(made.state_dict()) == names
-    with pytest.raises(ConfigError, match="batch_size must be at least 2"):
-        synchronised(model, config.replace(batch_size=1), torch.device("cuda"), Two())
+    with pytest.raises(ConfigError, match="batch_size must be at least 4"):
+        synchronised(model, config.replace(batch_size=3), torch.device("cuda"), Two())

@@ -54,7 +54,7 @@ def synchronised(model: nn.Module, config: Config, device: torch.device, ranks: 
         return model
     if device.type != "cuda":
         raise ConfigError("sync_batchnorm: torch has it for GPUs only; use --no-sync-batchnorm, or --device cuda.")
-    if config.loader.batch_size < ranks.size:
-        raise ConfigError(f"sync_batchnorm: batch_size must be at least {ranks.size}, so that each rank has a sample.")
+    if config.loader.batch_size < 2 * ranks.size:  # a rank without samples would not meet the others in its layers
+        raise ConfigError(f"sync_batchnorm: batch_size must be at least {2 * ranks.size}, 2 samples for each process.")
     made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     return made
