@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import shutil
@@ -75,6 +76,16 @@ def test_other_data_may_lack_classes(digits_run: Path, run_cli: Callable[..., An
     refused = run_cli("test", digits_run, "--data", data)
     assert refused.code == 3
     assert "unknown" in refused.err
+
+
+def test_other_data_may_be_a_stream(digits_run: Path, run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    """The run kept its images in memory, which of a stream nobody can."""
+    source = Path(json.loads(run_cli("test", digits_run, "--json").out)["data"])
+    images = sorted(source.rglob("*.png"))
+    rows = [{"image": str(path), "label": path.parent.name} for path in images]
+    data = tmp_path / "other.jsonl.gz"
+    data.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+    assert run_cli("test", digits_run, "--data", data, "--json").json["samples"] == len(images)
 
 
 def test_what_came_later_is_left_out(digits_run: Path, tmp_path: Path) -> None:

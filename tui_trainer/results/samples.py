@@ -59,7 +59,7 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> Samples:
             values = {name: value for name, value in values.items() if name not in sources.OF_STREAMS}
         is_stream = planned or values.get("steps_per_epoch") is not None
         values |= {"val_data": values["data"]} if is_stream else {}  # of which one is named for each part
-    config = build({**values, "trust_code": trained.trusted})
+    config = build({**values, "cache": "off", "trust_code": trained.trusted})  # each is read once
     scanned = batches.scan(config, folder.path if folder is not None and not data else None)
     index = _known_classes(_known_inputs(scanned, trained, config), trained.classes)
     if not len(index):
