@@ -234,13 +234,13 @@ def test_a_run_that_diverges(run_cli: Cli, digits60: Path, tmp_path: Path) -> No
 def test_a_bug_keeps_its_traceback_in_the_log(
     run_cli: Cli, digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import tui_trainer.run
+    import tui_trainer.running
 
     def broken(*_: object) -> Any:
         yield from ()
         raise KeyError("\x1b[31m")
 
-    monkeypatch.setattr(tui_trainer.run, "train", broken)
+    monkeypatch.setattr(tui_trainer.running, "train", broken)
     told = run_cli("--no-tui", digits60, *SHORT, "--output-dir", tmp_path / "run")
     assert told.code == 1
     assert told.sentence.startswith("this is a bug: KeyError: '\\x1b[31m'; traceback in ")

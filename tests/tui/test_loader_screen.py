@@ -17,6 +17,10 @@ from tui_trainer.tui.screens.loader import LoaderScreen
 
 MakeApp = Callable[..., TrainerApp]
 FACTS = Facts(images=48, image_size=32, channels=1, needs_two=False)
+OUT_OF_MEMORY = (
+    "Out of memory: try --batch-size 16 --grad-accum-steps 2, which make the same steps (--resume goes on with them, "
+    "--auto-batch by itself), or a smaller model or --image-size."
+)
 BATCH = FirstBatch(
     images=(8, 32, 32, 1), images_dtype="uint8", images_range=(0.0, 255.0),
     inputs=(8, 1, 32, 32), inputs_dtype="float32", inputs_range=(-0.94, 2.14),
@@ -241,7 +245,7 @@ async def test_the_first_batch_shows_names_as_text(make_app: MakeApp, fake: Fake
     ("error", "words"),
     [
         (DataError("The disk is gone."), "The disk is gone."),
-        (MemoryError(), "Out of memory: try --batch-size 16, or a smaller --image-size."),
+        (MemoryError(), OUT_OF_MEMORY),
         (ZeroDivisionError("why\x1b"), "This is a bug: ZeroDivisionError: why\\x1b"),
     ],
 )

@@ -21,6 +21,7 @@ from tui_trainer.tui.explorer import Draw, Look, Place, View
 from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.choose_folder import ChooseFolder
+from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.report_view import ReportView
@@ -78,7 +79,7 @@ class DataScreen(Screen[None]):
     def on_mount(self) -> None:
         """What the threads find is shown at a low rate, whatever theirs is."""
         self.query_one("#samples").display = False
-        self._timer = self.set_interval(TICK, self._tick)
+        self._timer = every(TICK, self, self._tick)
 
     def on_screen_resume(self) -> None:
         """Values may have changed on other screens."""

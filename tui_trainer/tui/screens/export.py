@@ -13,6 +13,7 @@ from textual.widgets.option_list import Option
 
 from tui_trainer.text import display, user_path
 from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.ticking import every
 from tui_trainer.tui.work import Work, Works
 
 TICK = 0.1  # seconds between two looks at the thread
@@ -53,7 +54,7 @@ class ExportScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """What the thread tells is shown at a low rate."""
-        self.set_interval(TICK, self._look)
+        every(TICK, self, self._look)
 
     def _look(self) -> None:
         if self._told != self._shown:

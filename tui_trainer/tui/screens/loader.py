@@ -27,6 +27,7 @@ from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background, look_at_data, measure_rates, read_first_batch
+from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.rate_bars import Bar, RateBars
@@ -73,7 +74,7 @@ class LoaderScreen(Screen[None]):
 
     def on_mount(self) -> None:
         """Look for news of the threads."""
-        self.set_interval(TICK, self._tick)
+        every(TICK, self, self._tick)
 
     def on_screen_resume(self) -> None:
         """Values may have changed on other screens."""

@@ -15,6 +15,7 @@ from tui_trainer.errors import UserError
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.dialogs import TextScreen
+from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.gallery import Gallery, Shown
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.work import Work, Works
@@ -66,7 +67,7 @@ class LookScreen(Screen[None]):
         from tui_trainer.results.mislabelled import Mislabelled
 
         self._marks = Mislabelled(self._tested)
-        self.set_interval(TICK, self._draw)
+        every(TICK, self, self._draw)
         self.call_after_refresh(self._draw)
 
     def on_unmount(self) -> None:

@@ -20,6 +20,7 @@ from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background
 from tui_trainer.tui.screens.dialogs import TextScreen
+from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.key_bar import KeyBar
@@ -65,7 +66,7 @@ class RecipeScreen(Screen[None]):
         for chart in self.query(Chart):
             chart.glyphs, chart.can_focus = getattr(self.app, "glyphs", "braille"), False
         self.query_one("#lr-test").display = False
-        self.set_interval(0.1, self._look)
+        every(0.1, self, self._look)
 
     def on_screen_resume(self) -> None:
         """Values may have changed on other screens."""

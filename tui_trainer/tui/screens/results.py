@@ -16,6 +16,7 @@ from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.confusion import ConfusionScreen
 from tui_trainer.tui.screens.look import looking_at
+from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.residuals import Residuals
 from tui_trainer.tui.widgets.table import fill
@@ -64,7 +65,7 @@ class ResultsScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin."""
         self.query_one(Residuals).display = False
-        self.set_interval(TICK, self._look)
+        every(TICK, self, self._look)
         self._test()
 
     def on_unmount(self) -> None:

@@ -15,6 +15,7 @@ from textual.widgets import Input, Static
 from tui_trainer.errors import ConfigError
 from tui_trainer.text import display, user_path
 from tui_trainer.tui.keys import SCREENS, bindings
+from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.gallery import Gallery, Shown
 from tui_trainer.tui.widgets.typed import PathSuggester, TypedInput
 from tui_trainer.tui.work import Work, Works
@@ -60,7 +61,7 @@ class TryScreen(ModalScreen[None]):
 
     def on_mount(self) -> None:
         """What the thread finds is shown at a low rate."""
-        self.set_interval(TICK, self._look)
+        every(TICK, self, self._look)
 
     def on_unmount(self) -> None:
         """Nothing is asked for a screen that is gone."""
