@@ -100,3 +100,13 @@ def test_a_folder_named_like_a_command_can_be_trained_on(
     told = run_cli("data", "--no-tui")
     assert told.code == 3
     assert "holds no images" in told.sentence
+
+
+def test_the_name_of_a_run_is_listed_whole_however_long_it_and_its_note_are(run_cli: Cli, finished: RunFolder) -> None:
+    name = "a-run-on-photos-with-a-name-that-one-wants-to-copy"
+    finished.path.rename(runs_root() / name)
+    assert run_cli("runs", "note", name, "lower lr next time, and more of the augmentation that cropped").code == 0
+    listed = run_cli("runs").out.splitlines()
+    assert len(listed) == 2
+    assert listed[1].startswith(f"{name} ")
+    assert "that cropped" in listed[1]

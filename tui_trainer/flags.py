@@ -18,6 +18,7 @@ USAGE = """\
 tui-trainer [DIR] [flags]
        tui-trainer send RUN pause|resume|stop|abort|checkpoint|evaluate|set NAME=VALUE
        tui-trainer attach RUN | test RUN | predict RUN IMAGES | export RUN
+       tui-trainer report RUN | eject RUN
        tui-trainer runs [show RUN] | data DIR | weights FILE | tune DIR"""
 EPILOG = """\
 examples:

@@ -31,6 +31,7 @@ Usage: tui-trainer runs [list] [--filter TEXT] [--sort changed|best|name|epochs|
        tui-trainer runs compare RUN RUN ... [--json]
        tui-trainer runs rename RUN NAME | note RUN TEXT | rm RUN ... [--yes]"""
 MOST = 1000  # runs that are listed
+WIDE = 1000  # columns of a file or a pipe: a table takes what it needs of them
 
 
 def main(argv: Sequence[str]) -> int:
@@ -164,7 +165,10 @@ def _print(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Column, Table
     from rich.text import Text
 
-    table = Table(*(Column(Text(display(header, 40))) for header in headers), box=None, pad_edge=False)
+    # the first column is what people copy: it stays whole
+    columns = (Column(Text(display(header, 40)), no_wrap=not place) for place, header in enumerate(headers))
+    table = Table(*columns, box=None, pad_edge=False)
     for row in rows:
         table.add_row(*(Text(display(cell, 80)) for cell in row))
-    Console(soft_wrap=True).print(table)
+    width = None if sys.stdout.isatty() else WIDE
+    Console(soft_wrap=True, width=width).print(table)

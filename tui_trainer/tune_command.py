@@ -237,7 +237,8 @@ def _print(config: Config, found: list[Measurement], best: Recommendation | None
         skipped = (*what, "skipped", "", "", "", "")
         table.add_row(*(skipped if m.skipped else cells), style="bold" if chosen else "")
     step = f"{1000 * found[0].step_seconds:.3g} ms a training step of {config.loader.batch_size:,}"
-    title = f"{display(config.data.data)}: {config.model.model}, {step}"
+    model = "" if config.model.model == "auto" else f"{config.model.model}, "
+    title = f"{display(config.data.data)}: {model}{step}"
     console.print(Text(f"{title}. Images/s of the loader alone, and of training:"), soft_wrap=True)
     console.print(table)
     for text in dict.fromkeys(m.skipped for m in found if m.skipped):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from textual.widgets import OptionList
+from textual.widgets import DataTable, OptionList
 
 from tests.conftest import DIGITS, copy_digits
 from tests.test_comparison import make_run
@@ -29,6 +29,7 @@ from tui_trainer.tui.screens.dialogs import HelpScreen, TextScreen
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.layer_table import LayerTable
+from tui_trainer.tui.widgets.status import RunStatus
 
 TABLES = {"everywhere": EVERYWHERE, "forms": FORM, "layers": LAYERS, "chart": CHART, **SCREENS}
 HERE, APP, COMPARE = "test_keys", "test_app", "test_compare_screen"
@@ -272,6 +273,9 @@ async def test_keys_over_runs(make_app: MAKER, monkeypatch: pytest.MonkeyPatch) 
         assert isinstance(app.trainer.session, FollowedSession)
         assert app.trainer.session.folder.path == runs_root() / "one"
         assert app.screen is app.get_screen("train")
+        await pilot.pause()
+        status = str(app.screen.query_one(RunStatus).render_line(1).text)
+        assert "321 MB" not in status  # that of this program, which does not train it
 
 
 async def test_keys_of_the_recipe(make_app: MAKER, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -378,3 +382,15 @@ async def test_keys_over_a_run(make_app: MAKER, monkeypatch: pytest.MonkeyPatch)
         assert resumed == [session.folder]
         await pilot.press("n")
         assert app.screen is app.get_screen("data")
+
+
+async def test_names_of_runs_are_written_in_full_once_there_is_room(make_app: MAKER) -> None:
+    name = "a-run-with-a-name-of-forty-letters-or-so"
+    make_run(name, (0.5, 0.6), lr=0.1)
+    app = make_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        table = app.screen.query_one(DataTable)
+        await until(pilot, lambda: table.row_count == 1)
+        assert table.ordered_columns[0].width < len(name)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: table.ordered_columns[0].width == len(name))

@@ -73,7 +73,7 @@ def _part(make: Any, name: str, which: int, root: Path, data: DataConfig) -> Any
                 failure = error
             except TypeError as error:
                 raise ConfigError(f"torchvision:{name}: {display(error, 120)} (--data-args NAME=VALUE).") from None
-    why = display(str(failure).partition("\n")[0], 80)
+    why = display(str(failure).partition("\n")[0].rstrip(":"), 80)
     raise DataError(
         f"{name} is neither in {display(root)} nor can it be downloaded ({why}): "
         f"put {_files(make, name)} there, or say with --data-root where it is."

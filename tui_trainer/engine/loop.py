@@ -291,7 +291,7 @@ def ended_in_words(job: Job, outcome: str) -> str:
     )
     kept = "the last checkpoint is kept" if job.keeping.last else "no checkpoint had been saved yet"
     words = {
-        "finished": f"Finished {state.epoch} epochs{best}.",
+        "finished": f"Finished {state.epoch} {'epoch' if state.epoch == 1 else 'epochs'}{best}.",
         "early_stopped": f"Stopped early after {at}: no better {job.monitor} for {job.patience} epochs{best}.",
         "out_of_time": f"Out of time (--max-minutes) after {at}, checkpoint saved{best}.",
         "stopped": f"Stopped after {at}, checkpoint saved{best}.",

@@ -19,7 +19,7 @@ from tui_trainer.text import display
 from tui_trainer.tui.keys import EVERYWHERE, FORM, LAYERS, SCREENS, Key
 from tui_trainer.tui.widgets.typed import TypedInput
 
-KEY_COLUMN = 18  # cells of a key in the help
+KEY_COLUMN = 19  # cells of a key in the help
 CLOSE: list[BindingType] = [Binding("escape", "close", "Close", tooltip="back to the screen below")]
 
 
@@ -123,7 +123,9 @@ class LiveEditScreen(ModalScreen[Set | None]):
     def compose(self) -> ComposeResult:
         """A line to type in."""
         with Vertical(classes="dialog bottom"):
-            yield Static(f"Change while running: {', '.join(LIVE_SETTINGS)}", classes="title")
+            yield Static(
+                f"Change while running: {', '.join(LIVE_SETTINGS)}   enter applies, esc closes", classes="title"
+            )
             yield TypedInput(self._now, compact=True, select_on_focus=False)
             yield Static(classes="help")
 

@@ -45,7 +45,7 @@ STEP_WORDS = (
     ("Recipe", "epochs, optimizer, schedule; the same as a command line"),
     ("Train", "watch it, pause it, change it, test it; ctrl+r starts"),
 )
-HEADERS = ("run", "state", "best", "val top-1", "epochs", "when", "model", "data")
+HEADERS = ("run", "state", "best", "curve", "epochs", "when", "model", "data")
 ON_A_RUN = ("open", "resume", "copy_config", "mark", "compare", "note", "rename", "delete")
 WIDE = 100  # cells from which on all columns are shown
 BARS = "▁▂▃▄▅▆▇█"
@@ -76,6 +76,11 @@ class HomeScreen(Screen[None]):
         """Runs may have come and gone; reading the ends of 50 runs takes about 20 ms."""
         self._show()
 
+    def on_resize(self) -> None:
+        """Names have more room, or less."""
+        if self._runs:
+            self._show()
+
     def _show(self) -> None:
         everything = past_runs()
         shown = [run for run in everything if matches(run, self._words)]
@@ -103,7 +108,7 @@ class HomeScreen(Screen[None]):
             Content.assemble((mark, "bold $accent"), before, display(run.name, 40), (note, "$foreground-muted")),
             Content.styled(run.state, state),
             Content.styled(run.best_in_words, "bold"),
-            Content.styled(sparkline(run.curve), "$text-accent"),
+            Content.styled(sparkline(run.curve, 12 if self.size.width >= WIDE else 8), "$text-accent"),
             Content(str(run.epochs)),
             Content.styled(ago(run.changed), "dim"),
             *(Content(display(text, 24)) for text in (run.settings.get("model", ""), data)),

@@ -133,7 +133,8 @@ class TrainScreen(Screen[None]):
         state, preparing = self.state, self._preparing if self.state.phase == "starting" else ""
         words, style = state_in_words(state, self._asked or preparing)
         self._bar.status(words, style)
-        self._status.show_run(state, usage.in_words())
+        here = self._trainer is not None and self._trainer.session.owned
+        self._status.show_run(state, usage.in_words() if here else ())  # of this process only
         self._curves.flush()
         self._draw_advice()
         self._log.show_log(state)
