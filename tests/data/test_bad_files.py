@@ -13,8 +13,9 @@ import pytest
 
 from tui_trainer import cli
 from tui_trainer.config import resolve
+from tui_trainer.data import bad_files
 from tui_trainer.data import preflight as module
-from tui_trainer.data.bad_files import add_to_list, read_list
+from tui_trainer.data.bad_files import BadFiles, read_list
 from tui_trainer.data.examine import Limits
 from tui_trainer.data.folders import scan
 from tui_trainer.data.preflight import preflight
@@ -128,10 +129,14 @@ def test_a_look_is_kept_until_a_file_changes(folder: Path, monkeypatch: pytest.M
     assert len(looks) == 2
 
 
-def test_the_list_is_a_table_with_a_head(tmp_path: Path) -> None:
+def test_the_list_is_a_table_with_a_head_and_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "bad_files.csv"
     assert read_list(path) == []
-    add_to_list(path, [(b"a", "x"), (NAME, "y")])
-    add_to_list(path, [(NAME, "y"), (b"b", "z")])
+    BadFiles(1.0, 9).keep_in(path, [(b"a", "x"), (NAME, "y")])
+    later = BadFiles(1.0, 9)
+    later.keep_in(path)
+    with monkeypatch.context() as patch:
+        patch.setattr(bad_files, "read_list", None)  # as long as it has become, at each file that is found
+        later.tell([(NAME, "y"), (b"b", "z")])
     assert path.read_bytes().startswith(b"path,reason\r\n")
     assert read_list(path) == [(b"a", "x"), (NAME, "y"), (b"b", "z")]

@@ -52,6 +52,26 @@ def test_lines_are_taken_as_they_come_each_once(tmp_path: Path) -> None:
         list(again.train.epoch(2))
 
 
+def test_a_file_that_is_replaced_or_removed_is_not_waited_for(tmp_path: Path) -> None:
+    spec, val = lines(tmp_path / "log.jsonl", rows(45)), lines(tmp_path / "val.jsonl", rows(10, 500))
+    epochs = [built(spec, val_data=val, **VALUES).train for _ in range(2)]
+    for one in epochs:
+        assert all(len(batch.targets) for batch in one.epoch(0))
+    waiting = epochs[0].epoch(1)
+    assert not len(next(waiting).targets)
+    lines(tmp_path / "new.jsonl", rows(90))
+    (tmp_path / "new.jsonl").replace(tmp_path / "log.jsonl")
+    for later in (waiting, epochs[1].epoch(1)):
+        with pytest.raises(DataError, match=r"log\.jsonl is another file than it was"):
+            next(later)
+    again = built(spec, val_data=val, **{**VALUES, "steps_per_epoch": 20}).train.epoch(0)
+    while len(next(again).targets):
+        pass
+    (tmp_path / "log.jsonl").unlink()
+    with pytest.raises(DataError, match="cannot be followed: No such file"):
+        next(again)
+
+
 def test_a_run_that_waits_for_lines_can_be_stopped(tmp_path: Path) -> None:
     spec, val = lines(tmp_path / "log.jsonl", rows(20)), lines(tmp_path / "val.jsonl", rows(10, 500))
     config = Config().replace(

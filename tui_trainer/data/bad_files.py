@@ -27,6 +27,7 @@ class BadFiles:
     total: int
     names: set[bytes] = field(default_factory=set)
     _list: Path | None = None
+    _listed: set[bytes] = field(default_factory=set)
 
     def tell(self, bad: Iterable[BadFile]) -> tuple[str, ...]:
         """A sentence for each new one.
@@ -38,7 +39,7 @@ class BadFiles:
         self.names.update(name for name, _ in new)
         if self._list is not None and new:
             with suppress(OSError):  # of a full disk the recorders tell
-                add_to_list(self._list, new)
+                add_to_list(self._list, new, self._listed)
         if new:
             self._require_few(display(new[-1][0]), new[-1][1])
         return tuple(f"{display(name)}{LEFT_OUT}{reason}." for name, reason in new)
@@ -67,25 +68,26 @@ class BadFiles:
         Raises:
             OSError: the disk is full, or not to be written.
         """
-        self._list = path
+        self._list, self._listed = path, {name for name, _ in read_list(path)}
         if known:
-            add_to_list(path, known)
+            add_to_list(path, known, self._listed)
 
 
-def add_to_list(path: Path, bad: Iterable[BadFile]) -> None:
-    """Append to `bad_files.csv` what is not in it yet; names that are not UTF-8 keep their bytes.
+def add_to_list(path: Path, bad: Iterable[BadFile], listed: set[bytes]) -> None:
+    """Append to `bad_files.csv` what is not `listed` yet; names that are not UTF-8 keep their bytes.
 
     Raises:
         OSError: the disk is full, or not to be written.
     """
-    known = {name for name, _ in read_list(path)}
+    new = [(name, reason) for name, reason in bad if name not in listed]
     text = io.StringIO(newline="")
     rows = csv.writer(text)
     if not path.exists():
         rows.writerow(("path", "reason"))
-    rows.writerows((os.fsdecode(name), reason) for name, reason in bad if name not in known)
+    rows.writerows((os.fsdecode(name), reason) for name, reason in new)
     with path.open("ab", buffering=0) as file:  # one write, so that ranks do not mix their lines
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+    listed.update(name for name, _ in new)
 
 
 def read_list(path: Path) -> list[BadFile]:

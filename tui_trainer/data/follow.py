@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 
@@ -30,6 +31,7 @@ class FollowLoader:
         self.batch_size, self.batches, self.samples = batch_size, steps, steps * batch_size
         self._items, self._path, self._name, self.bad_files = items, path, name, bad_files
         self._rows = self._line = self._at = 0  # taken so far: rows, lines, bytes
+        self._file: tuple[int, int] | None = None  # which it is on its disk
 
     def close(self) -> None:
         """There are no workers."""
@@ -58,12 +60,14 @@ class FollowLoader:
             self._rows = self._line = self._at = 0
         try:
             with open_local(self._path) as file:
+                self._require_same(os.fstat(file.fileno()))
                 file.seek(self._at)
                 rest = b""
                 while True:
                     line = rest + file.readline()
                     if not line.endswith(b"\n"):
                         rest = line  # it is being written
+                        self._require_same(os.stat(self._path))
                         if self._at + len(rest) > file.seek(0, 2):
                             raise DataError(f"{display(self._name)} is shorter than it was: followed files only grow.")
                         file.seek(self._at + len(rest))
@@ -79,3 +83,10 @@ class FollowLoader:
                         yield Raw(self._line, f"{self._name}:{self._line}".encode(), line)
         except GONE as error:
             raise DataError(f"{display(self._name)} cannot be followed: {in_words(error)}.") from None
+
+    def _require_same(self, status: os.stat_result) -> None:
+        """Refuse another file of the same name, as after a log was rotated."""
+        found = status.st_dev, status.st_ino
+        if self._file not in (None, found):
+            raise DataError(f"{display(self._name)} is another file than it was: followed files only grow.")
+        self._file = found
