@@ -47,8 +47,9 @@ def main(argv: Sequence[str]) -> int:
     seconds = max(time.perf_counter() - begun, 1e-9)
     sys.stdout.flush()
     failed = f", {bad:,} of them cannot be read" if bad else ""
-    unit = trained.preprocessing.kind if count != 1 else trained.preprocessing.kind.removesuffix("s")
-    print(f"{count:,} {unit} in {seconds:.2f} s, {count / seconds:,.0f} {unit}/s{failed}", file=sys.stderr)
+    units = trained.preprocessing.kind
+    unit = units if count != 1 else units.removesuffix("s")
+    print(f"{count:,} {unit} in {seconds:.2f} s, {count / seconds:,.0f} {units}/s{failed}", file=sys.stderr)
     return DataError.exit_code if bad else 0
 
 

@@ -78,6 +78,17 @@ def test_other_data_may_lack_classes(digits_run: Path, run_cli: Callable[..., An
     assert "unknown" in refused.err
 
 
+def test_images_of_the_training_part_are_told_among_other_data(
+    digits_run: Path, run_cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    source = Path(json.loads(run_cli("test", digits_run, "--json").out)["data"])
+    told = run_cli("test", digits_run, "--data", source, "--json").err
+    assert "48 of these 60 images were trained on" in told
+    assert "trained on" not in run_cli("test", digits_run, "--data", source, "--part", "val", "--json").err
+    shutil.copytree(source, tmp_path / "other")
+    assert "trained on" not in run_cli("test", digits_run, "--data", tmp_path / "other", "--json").err
+
+
 def test_other_data_may_be_a_stream(digits_run: Path, run_cli: Callable[..., Any], tmp_path: Path) -> None:
     """The run kept its images in memory, which of a stream nobody can."""
     source = Path(json.loads(run_cli("test", digits_run, "--json").out)["data"])

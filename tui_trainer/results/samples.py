@@ -52,6 +52,7 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> Samples:
     if not data and folder is None:
         raise ConfigError(f"{display(trained.path)} lies in no run folder: say with --data what to test it on.")
     values = read_toml(folder.config) if folder is not None else {}
+    learned_from = str(values.get("data", ""))
     if data:
         values |= {"data": sources.absolute(data), "val_data": ""}
         planned = sources.is_stream(build(values).data)
@@ -72,7 +73,22 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> Samples:
     members = np.arange(len(index)) if chosen == "all" else index.part(PARTS.index(chosen))
     if not len(members):
         raise DataError(f"{display(index.root)} has no {chosen} part: choose another --part, or give --data.")
+    if data and folder is not None:
+        notes = _learned_already(index, members, folder, learned_from)
     return Samples(config=config, index=index, members=members, part=chosen, notes=tuple(notes))
+
+
+def _learned_already(index: Index, members: Ints, folder: RunFolder, root: str) -> list[str]:
+    """A sentence if some of these image files are of the run's training part."""
+    if index.inputs is not None:
+        return []
+    then, now = os.fsencode(os.path.realpath(root)), os.fsencode(os.path.realpath(index.root))
+    train = PARTS.index("train")
+    learned = {os.path.join(then, os.fsencode(path)) for path, part in _written_down(folder).items() if part == train}
+    count = sum(os.path.join(now, index.name(int(i))) in learned for i in members)
+    if not count:
+        return []
+    return [f"{count:,} of these {len(members):,} images were trained on: the figures are better than of new images."]
 
 
 def _known_classes(index: Index, classes: tuple[str, ...]) -> Index:
@@ -122,13 +138,18 @@ def in_words(trained: Trained) -> str:
     return "rows of a table" if learned.kind == "rows" else "images"
 
 
-def _as_it_was_split(index: Index, folder: RunFolder) -> tuple[Index, list[str]]:
-    """The parts that the run has written down; what came to the dataset since then is in none."""
+def _written_down(folder: RunFolder) -> dict[str, int]:
+    """The part of each sample of the run; empty if its split.csv cannot be read."""
     try:
         with folder.split.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            part_of = {row["path"]: PARTS.index(row["part"]) for row in csv.DictReader(file)}
+            return {row["path"]: PARTS.index(row["part"]) for row in csv.DictReader(file)}
     except (OSError, ValueError, KeyError, csv.Error):
-        part_of = {}
+        return {}
+
+
+def _as_it_was_split(index: Index, folder: RunFolder) -> tuple[Index, list[str]]:
+    """The parts that the run has written down; what came to the dataset since then is in none."""
+    part_of = _written_down(folder)
     if not part_of:
         return index, ["The run's split.csv cannot be read: the dataset is split anew."]
     none = len(PARTS)
