@@ -394,3 +394,14 @@ async def test_names_of_runs_are_written_in_full_once_there_is_room(make_app: MA
         assert table.ordered_columns[0].width < len(name)
         await pilot.resize_terminal(120, 40)
         await until(pilot, lambda: table.ordered_columns[0].width == len(name))
+
+
+async def test_a_range_test_in_which_no_rate_helps_says_so(make_app: MAKER, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe, "_rates", lambda config: iter([Point(10.0 ** (n / 5 - 6), 2.0) for n in range(30)]))
+    app = make_app("recipe", data="somewhere")
+    async with app.run_test(size=(80, 24)) as pilot:
+        screen = app.screen
+        await pilot.press("l")
+        await until(pilot, lambda: "No rate made the loss fall" in str(screen.query_one("#estimate").render()))
+        await pilot.press("u")
+        assert app.draft.values["lr"] == 0.01

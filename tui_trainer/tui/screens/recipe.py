@@ -178,9 +178,11 @@ class RecipeScreen(Screen[None]):
 
         best = suggest(self._points)
         self._suggested = None if best is None else float(f"{best:.1g}")
-        words = f"lr {self._suggested:g} is a tenth of the rate with the lowest loss: u takes it. l: the schedule."
-        none = "No rate made the loss fall. l goes back to the schedule."
-        self._say(none if best is None else words, "$foreground" if best is None else "$text-success")
+        if self._suggested is None:
+            self._say("No rate made the loss fall. l goes back to the schedule.", "$foreground")
+        else:
+            words = f"lr {self._suggested:g} is a tenth of the rate with the lowest loss: u takes it. l: the schedule."
+            self._say(words, "$text-success")
         self.refresh_bindings()
 
     def _say(self, text: str, style: str) -> None:
