@@ -68,13 +68,15 @@ def test_another_weight_file_has_another_fingerprint(tmp_path: Path) -> None:
     assert resolve({"pretrained": "b.pth"}, file).config.model.pretrained_fingerprint == ""
 
 
-def test_what_was_measured_on_other_samples_is_measured_again(tmp_path: Path) -> None:
+def test_what_was_measured_on_other_samples_is_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
     path = tmp_path / "config.toml"
     path.write_text(
         '[data]\ndata = "/a"\nchannels = 1\nnormalize = "measured"\nmean = [0.5]\nstd = [0.25]\n', encoding="utf-8"
     )
     assert config.resolve({}, path).config.data.mean == (0.5,)
     assert config.resolve({"data": "/a", "epochs": 3}, path).config.data.mean == (0.5,)
+    assert config.resolve({"data": "a"}, path).config.data.mean == (0.5,)
     for flags in ({"data": "/b"}, {"channels": 3}, {"val_fraction": 0.5}):
         data = config.resolve(flags, path).config.data
         assert (data.mean, data.std, data.normalize) == ((), (), "measured")

@@ -70,9 +70,10 @@ def as_rank(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., No
 
 
 def test_another_attempt_goes_on_with_the_run_and_another_launch_does_not(
-    run_cli: Cli, as_rank: Callable[..., None], digits60: Path, tmp_path: Path
+    run_cli: Cli, as_rank: Callable[..., None], digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("--no-tui", digits60, "--threads", "1", "--output-dir", tmp_path / "run")
+    monkeypatch.chdir(digits60.parent)
+    words = ("--no-tui", digits60.name, "--threads", "1", "--output-dir", tmp_path / "run")
     as_rank(0, "one")
     assert run_cli(*words, "--epochs", "1").code == 0
     as_rank(1, "one")

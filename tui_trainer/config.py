@@ -20,7 +20,7 @@ from tui_trainer.errors import ConfigError
 from tui_trainer.every import parse_every
 from tui_trainer.recipe_config import RecipeConfig
 from tui_trainer.settings import AUTO, Setting, Value, setting, settings_of
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -172,7 +172,8 @@ class Resolved:
 def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
     """Flags over file over defaults."""
     from_file = read_toml(file) if file else {}
-    others = (name for name in (*WHICH_SAMPLES, "channels") if name in flags and flags[name] != from_file.get(name))
+    names = (*WHICH_SAMPLES, "channels")
+    others = (name for name in names if name in flags and not _is_same(flags[name], from_file.get(name)))
     elsewhere = from_file.get("normalize") == "measured" and any(others)  # mean and std are of other samples
     if ("normalize" in flags or elsewhere) and "mean" not in flags:
         from_file = {name: value for name, value in from_file.items() if name not in ("mean", "std")}
@@ -186,6 +187,11 @@ def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
     where = {name: f"{display(file or '')}: {name}" for name in from_file}
     where |= {name: SETTINGS[name].flag for name in flags}
     return Resolved(config=build({**from_file, **flags}, where), origins=origins)
+
+
+def _is_same(flag: Value, known: Value) -> bool:
+    """Whether a flag says what a file does, which holds absolute paths."""
+    return flag == known or (isinstance(flag, str) and bool(flag) and str(user_path(flag)) == known)
 
 
 def read_toml(path: Path) -> dict[str, Value]:

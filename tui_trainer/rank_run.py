@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.commands import Checkpoint
 from tui_trainer.config import Resolved, resolve
+from tui_trainer.data_config import WHICH_SAMPLES
 from tui_trainer.errors import UserError
 from tui_trainer.headless import Summary, choose_progress, print_result
 from tui_trainer.launched import end_with_parent
@@ -110,7 +111,8 @@ def _settled(arguments: Arguments, resolved: Resolved, place: Place) -> tuple[Re
         root = user_path(run.output_dir) if run.output_dir else runs_root()
         folder = RunFolder(root / run.name if run.name else root)
         if folder.holds_a_run() and _is_of_this_launch(folder, place):
-            flags = {name: value for name, value in arguments.values.items() if name not in ("output_dir", "name")}
+            known = ("output_dir", "name", *WHICH_SAMPLES)  # of the run; a path may have been given from here
+            flags = {name: value for name, value in arguments.values.items() if name not in known}
             return resolve({**flags, "resume": str(folder.path)}, folder.config), True
     refuse_early(resolved.config)
     return resolved, False
