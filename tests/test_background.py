@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import PATIENCE, Told
-from tui_trainer.background import last_words
+from tui_trainer.background import last_words, start_in
 from tui_trainer.commands import Stop
+from tui_trainer.data.loader import start_forkserver
 from tui_trainer.events import Progress, RunEnded, to_json
 from tui_trainer.past_runs import last_event, read_run
 from tui_trainer.run_folder import RunFolder, make_folder
@@ -133,3 +134,25 @@ def test_watching_needs_no_torch(tmp_path: Path) -> None:
     ).stdout.split()
     assert words[:2] == ["10000", "False"]
     assert int(words[2]) < 60 * 1024
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="Python has it from 3.11 on")
+def test_what_lies_in_the_current_folder_is_not_imported(
+    folder: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "numpy.py").write_text("print('imported')")
+    monkeypatch.chdir(tmp_path)
+    folder.checkpoints.mkdir(parents=True)
+    started = start_in(folder, [sys.executable, "-m", "numpy"], os.environ)
+    eventually(lambda: not started.starting)
+    assert "imported" not in last_words(folder)
+
+
+def test_neither_does_the_server_of_workers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+    monkeypatch.setattr("multiprocessing.forkserver.ensure_running", lambda: seen.append(os.getenv("PYTHONSAFEPATH")))
+    monkeypatch.delenv("PYTHONSAFEPATH", raising=False)
+    monkeypatch.chdir(tmp_path)
+    start_forkserver()
+    assert seen == ["1"]
+    assert "PYTHONSAFEPATH" not in os.environ

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tui_trainer.errors import BY_EXIT_CODE, TrainingError, UserError
 from tui_trainer.run_folder import RunFolder, make_folder, new_folder_path
@@ -113,9 +114,14 @@ def start_in(folder: RunFolder, command: Sequence[str], environment: Mapping[str
             stdout=log,
             stderr=log,
             start_new_session=True,
-            env={**environment, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"},
+            env={**environment, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **not_from_here()},
         )
     threading.Thread(
         target=process.wait, name="reaper", daemon=True
     ).start()  # an ended child stays until it is waited for
     return Background(folder, process, recorded)
+
+
+def not_from_here() -> dict[str, str]:
+    """For the environment of a child: it imports nothing from the current folder unless this process does (3.11)."""
+    return {} if sys.path[0] in ("", str(Path.cwd())) else {"PYTHONSAFEPATH": "1"}

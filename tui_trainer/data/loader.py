@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
+from tui_trainer.background import not_from_here
 from tui_trainer.config import Config
 from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.buffers import Pool
@@ -288,8 +289,12 @@ def start_forkserver() -> BaseContext:
     context.set_forkserver_preload(PRELOADED)
     # It inherits the mask: ctrl+c while it loads PyTorch would end it with a traceback on the terminal.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGHUP))
+    added = {name: value for name, value in not_from_here().items() if name not in os.environ}
+    os.environ.update(added)  # it is `python -c`
     try:
         forkserver.ensure_running()
     finally:
+        for name in added:
+            del os.environ[name]
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
