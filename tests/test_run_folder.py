@@ -96,6 +96,8 @@ def test_a_new_run_needs_a_folder_without_one(tmp_path: Path) -> None:
     assert new_folder_path(str(tmp_path / "new"), "", "lenet") == tmp_path / "new"
     assert new_folder_path(str(tmp_path), "first", "lenet") == tmp_path / "first"
     assert new_folder_path("", "first", "lenet") == runs_root() / "first"
+    assert new_folder_path("", "", "resnet18").name.startswith("resnet18-20")
+    assert new_folder_path("", "", "auto").name.startswith("run-20")
     for name in ("config.toml", "events.jsonl"):
         run = tmp_path / name
         run.mkdir()

@@ -141,7 +141,8 @@ def new_folder_path(output_dir: str, name: str, model: str) -> Path:
     elif name:
         path = runs_root() / name
     else:
-        return _unused(runs_root() / f"{model.replace('/', '_')}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+        first = "run" if model == "auto" else model.replace("/", "_")  # what auto becomes is known after the scan
+        return _unused(runs_root() / f"{first}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
     try:
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{display(path)} is a file: choose another --output-dir.")
