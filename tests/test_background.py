@@ -113,7 +113,7 @@ def test_a_long_record_opens_thinned_but_whole_at_its_end(tmp_path: Path) -> Non
     assert sum(b'"run_ended"' in one for one in kept) == 1
     numbers = [json.loads(one)["step"] for one in kept]
     assert numbers == sorted(numbers)
-    exact = EXACT_BYTES // len(kept[-1])
+    exact = EXACT_BYTES // max(map(len, kept))  # a time of few digits makes a short line
     assert numbers[-exact:] == list(range(numbers[-exact], steps + 1))
     assert len(kept) < PAST_POINTS + 2 * exact
     assert rest == to_json(progress(steps + 1))[:40].encode()
