@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +16,9 @@ import pytest
 from benchmarks.ranks import below, lives, ranks_of
 from tests.conftest import PATIENCE, Told
 from tests.test_background import eventually
-from tui_trainer import rank_run, torchrun
+from tui_trainer import flags, rank_run, torchrun
+from tui_trainer.config import resolve
+from tui_trainer.engine import world
 from tui_trainer.errors import DataError, TrainingError
 from tui_trainer.events import Evaluated, Event, RunEnded, RunStarted
 from tui_trainer.run_folder import RunFolder
@@ -89,6 +92,24 @@ def test_another_attempt_goes_on_with_the_run_and_another_launch_does_not(
     found = torchrun.refusal(tmp_path / "meeting")
     assert found is not None
     assert "already holds a run" in str(found)
+
+
+def test_a_rank_that_is_done_is_not_there_for_the_end_of_the_interpreter(
+    as_rank: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some were aborted there by a thread of torch, after their run had ended well."""
+    done: list[str] = []
+    as_rank(0, "one")
+    monkeypatch.setattr(world, "join", lambda **_: SimpleNamespace(size=2))
+    monkeypatch.setattr(world, "leave", lambda ranks: done.append("left"))
+    monkeypatch.setattr(rank_run, "_train", lambda *_: None)
+    monkeypatch.setattr("atexit._run_exitfuncs", lambda: done.append("exit functions"))
+    place, arguments = torchrun.place(), flags.parse([])
+    assert place is not None
+    with pytest.raises(SystemExit) as ended:
+        rank_run.train(arguments, resolve({}), place)
+    assert ended.value.code == 0
+    assert done == ["left", "exit functions"]
 
 
 # With real processes: seconds for each of them to load PyTorch --------------------------------------------------------

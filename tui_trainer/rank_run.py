@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -68,6 +69,9 @@ def train(arguments: Arguments, resolved: Resolved, place: Place) -> int:
     world.leave(ranks)
     if _speaks(place):
         unless_gone(1, print_result, summary, arguments.json, None)
+    if ranks.size > 1:  # while the interpreter ends, a thread of torch may abort it, and all would be started again
+        atexit._run_exitfuncs()
+        _end_at_once(0)
     return 0
 
 
