@@ -24,6 +24,7 @@ SCREENS = (
     (b"\x1b", r"learning rate.*lr_scheduler.*Command"),
     (b"\x12", r"Finished 2 epochs"),
     (b"C", r"true -> predicted"),
+    (b"\x1b", r"balanced accuracy"),
     (b"\x1b", r"Finished 2 epochs.*all runs"),
     (b"0", r"lenet.*finished"),
 )
