@@ -51,6 +51,19 @@ def test_what_was_trained_is_saved_and_the_advice_goes_on_with_the_same_steps(
     assert [float(row["train_loss"]) for row in rows] == pytest.approx([float(row["train_loss"]) for row in wanted])
 
 
+def test_a_model_that_does_not_fit_on_the_device_is_told_and_leaves_no_folder(
+    digits60: Path, tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def runs_out(*given: Any, **named: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    monkeypatch.setattr("tui_trainer.run.in_memory_format", runs_out)
+    told = run_cli("--no-tui", digits60, "--output-dir", tmp_path / "run")
+    assert told.code == 5
+    assert told.sentence.startswith("Out of memory: lenet does not fit on cpu: try a smaller model")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.parametrize("calls", [0, 9])
 def test_auto_batch_goes_on_by_itself(digits60: Path, tmp_path: Path, run_cli: Cli, calls: int) -> None:
     """From the very first step too; and again, until it fits."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from tui_trainer import config as configuration
@@ -36,9 +37,10 @@ from tui_trainer.engine.job import Job
 from tui_trainer.engine.keeping import Keeping
 from tui_trainer.engine.metrics import build_measure
 from tui_trainer.engine.ranks import Alone, Ranks
+from tui_trainer.errors import TrainingError
 from tui_trainer.events import Warned
 from tui_trainer.every import parse_every
-from tui_trainer.failures import in_words
+from tui_trainer.failures import in_words, is_out_of_memory
 from tui_trainer.models import catalog
 from tui_trainer.rank_parts import begin_apart, require_same, seed_all, synchronised
 from tui_trainer.recipe import in_memory_format, parts_of
@@ -131,7 +133,7 @@ def _prepare(
     if start.fingerprint:
         choices.config = choices.config.replace(pretrained_fingerprint=start.fingerprint)
     model = synchronised(model, choices.config, device, ranks)
-    job = _job(choices.config, data, in_memory_format(model, choices.config).to(device), start, ranks)
+    job = _job(choices.config, data, _placed(model, choices.config, device), start, ranks)
     begin_apart(ranks, config.recipe.seed)
     news = [
         *choices.events(),
@@ -182,6 +184,21 @@ def _write(folder: RunFolder, config: Config, index: Index, plan: str) -> None:
     write_split(index, folder.split)
     if plan:
         folder.weights.write_text(plan, "utf-8")
+
+
+def _placed(model: nn.Module, config: Config, device: torch.device) -> nn.Module:
+    """The model where it trains.
+
+    Raises:
+        TrainingError: it does not fit there.
+    """
+    try:
+        return in_memory_format(model, config).to(device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        fits = "try a smaller model, or another --device; other programs may hold memory too"
+        raise TrainingError(f"Out of memory: {config.model.model} does not fit on {device}: {fits}.") from error
 
 
 def _new_path(config: Config) -> Path:
