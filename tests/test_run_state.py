@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tui_trainer.events import (
     CheckpointSaved,
     Evaluated,
@@ -106,3 +108,11 @@ def test_points_that_were_trained_again_come_once() -> None:
     steps = [event.step for event in not_repeated(events) if isinstance(event, Progress)]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert not any(isinstance(event, Evaluated) for event in not_repeated(events))
+
+
+def test_what_nobody_knows_is_not_made_up() -> None:
+    unknown = replace(progress(3), batches=0, eta_seconds=0.0)
+    state = after(replace(started(), steps_per_epoch=0), unknown)
+    assert (state.batches_in_words, state.left_in_words, state.epoch_done) == ("3/?", "time left: after an epoch", 0.0)
+    state.add(progress(5))
+    assert (state.batches_in_words, state.left_in_words) == ("1/4", "9 s left")

@@ -29,7 +29,7 @@ from tui_trainer.text import display
 
 SMALL_NETWORK = 1_000_000  # parameters
 DEFAULT_THREADS = torch.get_num_threads()  # before anything here has set it
-EVENTS_PER_EPOCH, MOST_STEPS_BETWEEN = 100, 20
+EVENTS_PER_EPOCH, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 20, 5
 
 
 @dataclass
@@ -122,12 +122,18 @@ def model_arguments(config: Config, index: Index) -> dict[str, Any]:
 def choose_rest(choices: Choices, data: Data) -> None:
     """Settle what depends on the loaders and on this machine."""
     config = choices.config
+    if not data.train.batches and (config.recipe.warmup_epochs or config.recipe.lr_scheduler == "onecycle"):
+        raise ConfigError("Nobody knows how long an epoch of this stream is before the first one has ended: "
+                          "warmup_epochs and onecycle, which change lr within it, need --steps-per-epoch.")  # fmt: skip
     if not config.data.mean:
         choices.choose(data.statistics_from, normalize=data.normalize, mean=data.mean, std=data.std)
     if config.data.cache is None:
         choices.choose(data.kept.reason, cache=data.kept.where)
     if config.run.log_every is None:
         steps = -(-data.train.batches // config.recipe.grad_accum_steps)
+        if not steps:
+            choices.choose("nobody knows yet how long an epoch is", log_every=STEPS_OF_A_STREAM)
+            return
         every = min(MOST_STEPS_BETWEEN, max(1, -(-steps // EVENTS_PER_EPOCH)))
         choices.choose(f"an epoch has {steps} steps", log_every=every)
 

@@ -138,7 +138,9 @@ class LoaderConfig:
     multiprocessing_context: str = setting(
         "auto", "How worker processes start; auto: forkserver.", choices=("auto", "forkserver", "spawn", "fork")
     )
-    steps_per_epoch: int | None = setting(None, "Batches of a stream that make an epoch.", unit="batches", ge=1)
+    steps_per_epoch: int | None = setting(
+        None, "Batches of a stream that make an epoch; auto: until it ends.", unit="batches", ge=1
+    )
     shuffle_buffer: int = setting(
         4096, "Rows of a stream that are held and shuffled; of files 128 MB at most.", unit="rows", ge=1, le=100_000_000
     )

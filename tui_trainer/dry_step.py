@@ -36,11 +36,13 @@ class DryStep:
     def in_words(self) -> str:
         """Two sentences."""
         epoch, run = self.epoch_seconds, self.epoch_seconds * self.epochs
-        return (
-            f"A step takes {1000 * self.step_seconds:.3g} ms on {self.device}: {duration(epoch)} an epoch, "
-            f"{duration(run)} for the run, when data comes as fast as it is used. "
-            f"Memory at most {self.megabytes:,.0f} MB."
+        whole = (
+            f"{duration(epoch)} an epoch, {duration(run)} for the run, when data comes as fast as it is used."
+            if self.steps_per_epoch
+            else "how many an epoch of this stream has is known when one has ended."
         )
+        step = f"A step takes {1000 * self.step_seconds:.3g} ms on {self.device}"
+        return f"{step}: {whole} Memory at most {self.megabytes:,.0f} MB."
 
 
 def dry_step(config: Config) -> DryStep:

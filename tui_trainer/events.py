@@ -32,7 +32,7 @@ class RunStarted(Event):
     """The loop begins, at `epoch` and `step` if it goes on from a checkpoint.
 
     `targets`: names of the numbers to predict, where the task is regression. `unit`: what a sample is called.
-    `ranks`: processes that train together.
+    `ranks`: processes that train together. Of a stream that ends by itself, steps and samples are 0: nobody knows.
     """
 
     kind = "run_started"
@@ -61,7 +61,8 @@ class RunStarted(Event):
 class Progress(Event):
     """A few steps are done.
 
-    `part` is "train" or "val"; `batch` of `batches` of this part are done in `epoch` (from 0).
+    `part` is "train" or "val"; `batch` of `batches` of this part are done in `epoch` (from 0). `batches` is 0 while
+    nobody knows how many there are, and `eta_seconds` then too.
     `metrics`: batch_loss and batch_top1 (r2, f1: by task) over the steps since the last event, train_loss
     and train_top1 over the epoch so far. `seconds`: time trained, pauses left out. `data_wait`: share of
     the time since the last event that was spent waiting for batches, in [0, 1].

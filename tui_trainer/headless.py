@@ -99,8 +99,7 @@ def in_words(event: Event, epochs: int) -> str:
         case RunStarted():
             return (
                 f"{event.model} with {event.parameters:,} parameters on {event.where}: {_learns(event)}, "
-                f"{event.train_samples:,} training and {event.val_samples:,} validation {event.unit}, "
-                f"{event.steps_per_epoch:,} steps an epoch" + (f", from step {event.step}" if event.step else "")
+                f"{_length(event)}" + (f", from step {event.step}" if event.step else "")
             )
         case Evaluated():
             m = event.metrics
@@ -121,6 +120,20 @@ def in_words(event: Event, epochs: int) -> str:
             return f"evaluated after step {event.step}: {values}"
         case _:
             return ""
+
+
+def _length(event: RunStarted) -> str:
+    if not event.steps_per_epoch:
+        return "streams whose length nobody knows before an epoch has ended"
+    return (
+        f"{event.train_samples:,} training and {event.val_samples:,} validation {event.unit}, "
+        f"{event.steps_per_epoch:,} steps an epoch"
+    )
+
+
+def _left(event: Progress) -> str:
+    """How long it will take, once that is known."""
+    return f"{duration(event.eta_seconds)} left" if event.batches else "time left: after an epoch"
 
 
 def _learns(event: RunStarted) -> str:
@@ -156,9 +169,9 @@ class PlainProgress:
         if isinstance(event, Progress) and time.monotonic() - self._last >= PLAIN_EVERY:
             part = event.part
             line = (
-                f"epoch {event.epoch + 1}/{self._epochs} {part} {event.batch}/{event.batches}  "
+                f"epoch {event.epoch + 1}/{self._epochs} {part} {event.batch}/{event.batches or '?'}  "
                 f"{_scores(part, event.metrics).removeprefix(part).strip()}  "
-                f"{event.images_per_second:.0f} {self._unit}/s  {duration(event.eta_seconds)} left"
+                f"{event.images_per_second:.0f} {self._unit}/s  {_left(event)}"
             )
         if line:
             self._last = time.monotonic()
@@ -224,12 +237,12 @@ class LiveProgress:
         self._bars.update(
             self._part,
             description=f"{event.part:<5}",
-            total=event.batches,
+            total=event.batches or None,
             completed=event.batch,
             text=f"{scores}  {event.images_per_second:,.0f} {self._unit}/s",
         )
-        done = event.epoch + (event.batch / event.batches if event.part == "train" else 1)
-        text = f"epoch {event.epoch + 1}/{self._epochs}  {duration(event.eta_seconds)} left"
+        done = event.epoch + (event.batch / max(1, event.batches) * bool(event.batches) if event.part == "train" else 1)
+        text = f"epoch {event.epoch + 1}/{self._epochs}  {_left(event)}"
         self._bars.update(self._run, description="run  ", completed=done, text=text)
 
     def close(self) -> None:

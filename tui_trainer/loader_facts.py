@@ -212,6 +212,9 @@ def meaning(loader: LoaderConfig, facts: Facts) -> list[str]:
 
 def _batches(loader: LoaderConfig, facts: Facts) -> str:
     whole, rest = divmod(facts.images, loader.batch_size)
+    if not facts.images:
+        steps = f"{loader.steps_per_epoch:,}" if loader.steps_per_epoch else "as many as come until it ends"
+        return f"An epoch of this stream has batches of {loader.batch_size:,}: {steps}."
     words = f"{facts.images:,} training {facts.unit} make "
     if loader.drop_last and not whole:
         return words + f"no batch of {loader.batch_size:,}: with drop_last there is nothing to train on."

@@ -89,7 +89,8 @@ class Saved:
         before, now = self.values["batch_size"], job.train_loader.batch_size
         if isinstance(before, int) and self.values["grad_accum_steps"] != job.grad_accum_steps:
             place = self.state["state"]
-            place["batch"] = min(place["batch"] * before // now, job.train_loader.batches)
+            place["batch"] = place["batch"] * before // now
+            place["batch"] = min(place["batch"], job.train_loader.batches or place["batch"])
             self._warn(f"Not bit-exact: the same steps, of batches of {now} where they were of {before}.")
         job.load_dict(self.state)
         for name, value in self.state["live"].items():

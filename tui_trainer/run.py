@@ -102,7 +102,9 @@ def _prepare(
     ranks: Ranks,
 ) -> Run:
     device = device_of(config.recipe.device)
-    more: dict[str, Any] = {"context": worker_context(config), "rank": ranks.rank, "ranks": ranks.size}
+    more: dict[str, Any] = {
+        "context": worker_context(config), "rank": ranks.rank, "ranks": ranks.size, "gathered": ranks.gathered,
+    }  # fmt: skip
     set_up_torch(config)
     choices = Choices(config)
     tell("scanning the dataset")

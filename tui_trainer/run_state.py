@@ -25,6 +25,7 @@ from tui_trainer.events import (
     Warned,
 )
 from tui_trainer.metric_names import headline, in_words, label
+from tui_trainer.text import duration
 
 LOG_LINES = 500
 ENDED = ("finished", "early_stopped", "stopped", "aborted", "failed")
@@ -80,7 +81,19 @@ class RunState:
     @property
     def epoch_done(self) -> float:
         """How much of this epoch's part is done, in [0, 1]."""
-        return self.batch / self.batches if self.batches else 0.0
+        return min(1.0, self.batch / self.batches) if self.batches else 0.0
+
+    @property
+    def batches_in_words(self) -> str:
+        """How many of this epoch's part are done, and of how many, if anybody knows."""
+        return f"{self.batch}/{self.batches or '?'}"
+
+    @property
+    def left_in_words(self) -> str:
+        """How long it will take; the length of a stream is known when an epoch of it has ended."""
+        if self.eta_seconds:
+            return f"{duration(self.eta_seconds)} left"
+        return "time left: after an epoch" if self.batch and not self.batches else duration(self.seconds)
 
     @property
     def run_done(self) -> float:

@@ -124,11 +124,24 @@ class ShortStream(IterableDataset[Any]):
 
     classes = ("even", "odd")
 
+    def __init__(self, count: int = 20) -> None:
+        self.count = count
+
     def __iter__(self) -> Iterator[Any]:
         info = get_worker_info()
         first, step = (info.id, info.num_workers) if info is not None else (0, 1)
-        for i in range(first, 20, step):
+        for i in range(first, self.count, step):
             yield torch.tensor([float(i), i % 2]), i % 2
+
+
+class Once(IterableDataset[Any]):
+    """One generator for all epochs."""
+
+    def __init__(self) -> None:
+        self.items = ((torch.randn(3), float(i)) for i in range(40))
+
+    def __iter__(self) -> Iterator[Any]:
+        return self.items
 
 
 def not_pairs() -> list[Any]:

@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -7,13 +8,17 @@ from typing import Any
 import pytest
 import torch
 
+from tui_trainer.commands import Stop
 from tui_trainer.config import Config, resolve
 from tui_trainer.data.batches import Data, build_batches, scan, spec_of
 from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import worker_context
-from tui_trainer.errors import ConfigError, DataError, TrainingError
+from tui_trainer.engine.job import NoCommands
+from tui_trainer.errors import ConfigError, DataError, TrainingError, UserError
+from tui_trainer.events import Progress, RunEnded, RunStarted
+from tui_trainer.run import prepare
 
-from ..conftest import PATIENCE, Told, metrics_but_seconds
+from ..conftest import PATIENCE, Script, Told, metrics_but_seconds
 
 CODE = Path(__file__).parent / "own_code.py"
 
@@ -146,7 +151,6 @@ def test_a_stream_that_ends_has_each_sample_once(workers: int) -> None:
     ("values", "sentence"),
     [
         ({}, "is a stream, of which no part can be held out: name another one with --val-data"),
-        ({"val_data": f"{CODE}:Stream"}, "give --steps-per-epoch"),
         ({"val_data": f"{CODE}:Stream", "steps_per_epoch": 2, "sampler": "weighted"}, "A stream gives its own order"),
         ({"val_data": f"{CODE}:Numbers", "steps_per_epoch": 2}, "must both have items by number, or both be streams"),
     ],
@@ -154,6 +158,99 @@ def test_a_stream_that_ends_has_each_sample_once(workers: int) -> None:
 def test_what_a_stream_needs_is_said(values: dict[str, Any], sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         built("Stream", **values)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_may_end_with_the_stream(workers: int) -> None:
+    data = built("ShortStream", val_data=f"{CODE}:ShortStream", num_workers=workers, batch_size=3)
+    assert (data.train.batches, data.train.samples) == (0, 0)
+    for epoch in (0, 1):
+        batches = read(data, epoch)
+        assert sorted(torch.cat([inputs[:, 0] for _, inputs, _ in batches]).tolist()) == list(range(20))
+        assert (data.train.batches, data.train.samples) == (len(batches), 20)
+    assert same(read(data, 1, start=2), batches[2:])
+
+
+def events_of(folder: Path, at: dict[str, Any], **values: Any) -> list[Any]:
+    spec = f"{CODE}:ShortStream"
+    given = {"val_data": spec, "batch_size": 3, "epochs": 3, "log_every": 2, "output_dir": str(folder), **values}
+    return list(prepare(config_of("ShortStream", **given)).events(Script(**at)))
+
+
+def test_an_unknown_length_is_said_and_then_known(tmp_path: Path) -> None:
+    events = events_of(tmp_path / "run", {}, lr_scheduler="cosine", lr=0.1)
+    said = [event for event in events if isinstance(event, Progress) and event.part == "train"]
+    assert [(one.epoch, one.batch, one.batches) for one in said if one.epoch < 2] == [
+        (0, 2, 0), (0, 4, 0), (0, 6, 0), (1, 1, 7), (1, 3, 7), (1, 5, 7), (1, 7, 7),
+    ]  # fmt: skip
+    assert [bool(one.eta_seconds) for one in said if one.epoch < 2] == [False] * 3 + [True] * 4
+    rates = [one.lr for one in said]
+    assert rates[:4] == [0.1] * 3 + [pytest.approx(0.075)]
+    assert rates == sorted(rates, reverse=True)
+    assert [one.steps_per_epoch for one in events if isinstance(one, RunStarted)] == [0]
+    assert [one.step for one in events if isinstance(one, RunEnded)] == [21]
+
+
+@pytest.mark.parametrize("step", [4, 7, 10])
+def test_a_run_over_streams_that_end_goes_on_exactly(tmp_path: Path, step: int) -> None:
+    values: dict[str, Any] = {"lr_scheduler": "linear", "num_workers": 0}
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    events_of(whole, {}, **values)
+    assert vars(events_of(cut, {f"at{step + 1}": [Stop()]}, **values)[-1])["outcome"] == "stopped"
+    again = resolve({"resume": str(cut), "trust_code": True}, cut / "config.toml").config
+    list(prepare(again).events(NoCommands()))
+    finals = [(folder / "checkpoints" / "final.safetensors").read_bytes() for folder in (whole, cut)]
+    assert finals[0] == finals[1]
+
+
+def test_ranks_share_each_batch_of_a_stream_and_end_together() -> None:
+    """One of them is given a stream that ends earlier, as one that is read live may be."""
+    barrier, said, epochs = threading.Barrier(2), [False, False], list[list[tuple[int, list[float]]]]([[], []])
+
+    def work(rank: int) -> None:
+        def gathered(has_one: bool) -> list[bool]:
+            said[rank] = has_one
+            barrier.wait(PATIENCE)
+            found = list(said)
+            barrier.wait(PATIENCE)
+            return found
+
+        config = config_of("ShortStream", val_data=f"{CODE}:ShortStream", data_args=(f"count={20 - 5 * rank}",))
+        index = scan(config)
+        more: dict[str, Any] = {"rank": rank, "ranks": 2, "gathered": gathered}
+        data = build_batches(config, index, spec_of(config.data, index), needs_two=False, context=None, **more)
+        for batch in data.train.epoch(0):
+            epochs[rank].append((batch.number, batch.inputs[:, 0].tolist() if len(batch.targets) else []))
+
+    threads = [threading.Thread(target=work, args=(rank,)) for rank in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert epochs[0] == [(1, [0, 2, 4, 6]), (2, [8, 10, 12, 14]), (3, [16, 18])]
+    assert epochs[1] == [(1, [1, 3, 5, 7]), (2, [9, 11, 13]), (3, [])]
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("Once", {}, "Your stream gave no batch this time: its __iter__ must begin anew at each call"),
+        ("ShortStream", {"warmup_epochs": 0.5}, "Nobody knows how long an epoch of this stream is"),
+        ("ShortStream", {"lr_scheduler": "onecycle"}, "need --steps-per-epoch"),
+    ],
+)
+def test_what_cannot_be_done_without_a_length_is_said(
+    tmp_path: Path, name: str, values: dict[str, Any], sentence: str
+) -> None:
+    config = config_of(name, val_data=f"{CODE}:{name}", output_dir=str(tmp_path / "run"), **values)
+    with pytest.raises(UserError, match=sentence):
+        list(prepare(config).events(NoCommands()))
+
+
+def test_a_part_of_a_stream_is_tested(run_cli: Callable[..., Told], tmp_path: Path) -> None:
+    events_of(tmp_path / "run", {}, epochs=1)
+    told = run_cli("test", tmp_path / "run", "--data", f"{CODE}:ShortStream", "--trust-code", "--json")
+    assert told.json["samples"] == 20
 
 
 # Options of the loader, each by its effect ----------------------------------------------------------------------------
@@ -300,11 +397,6 @@ def test_a_sampler_and_shuffle_both_given_are_refused() -> None:
 def test_the_dataset_of_the_tutorial_trains_is_repeated_and_resumed(
     run_cli: Callable[..., Told], tmp_path: Path
 ) -> None:
-    from tui_trainer.commands import Stop
-    from tui_trainer.run import prepare
-
-    from ..conftest import Script
-
     words = ("--no-tui", "--json", "--data", f"{CODE}:Numbers", "--data-args", "count=300", "--trust-code")
     words += ("--sampler", f"{CODE}:Drawn", "--epochs", "4")
     told = run_cli(*words, "--output-dir", tmp_path / "a")

@@ -8,8 +8,10 @@ from textual.geometry import Region
 from textual.pilot import Pilot
 
 from tests.tui.conftest import until
+from tui_trainer.events import Evaluated, Progress
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.picture import Line
+from tui_trainer.tui.widgets.run_curves import RunCurves
 
 
 class Alone(App[None]):
@@ -298,3 +300,31 @@ async def test_lines_bands_and_ghosts_differ_in_every_theme(theme: str) -> None:
 
 def test_keys_have_tooltips() -> None:
     assert all(binding.tooltip for binding in Chart.BINDINGS)
+
+
+async def test_an_epoch_of_unknown_length_is_drawn_and_put_right_when_it_has_ended() -> None:
+    """A stream of 300 batches, of which nobody knows before."""
+    curves = RunCurves()
+
+    class Shown(App[None]):
+        def compose(self) -> ComposeResult:
+            yield curves
+
+    def step(epoch: int, batch: int, batches: int) -> Progress:
+        metrics = {"batch_loss": float(batch), "batch_top1": 0.5}
+        return Progress(
+            part="train", epoch=epoch, step=batch, batch=batch, batches=batches, samples=1, lr=0.1, metrics=metrics,
+            seconds=1.0, images_per_second=1.0, eta_seconds=0.0,
+        )  # fmt: skip
+
+    async with Shown().run_test():
+        xs = curves._charts["loss"]._series["train"].last_x
+        for batch in range(1, 301):
+            curves.add(step(0, batch, 0))
+            assert 0 < xs[-1] <= 1
+            assert max(abs(x - (i + 1) / batch * xs[-1]) for i, x in enumerate(xs)) < 1e-9
+        curves.add(Evaluated(epoch=0, step=300, lr=0.1, metrics={"val_loss": 1.0}, best=True, seconds=1.0))
+        curves.add(step(1, 150, 300))
+        assert max(abs(x - (i + 1) / 300) for i, x in enumerate(xs[:300])) < 1e-9
+        assert xs[-1] == 1.5
+        assert curves._charts["loss"]._series["train"].misplaced == 0

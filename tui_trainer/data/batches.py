@@ -19,8 +19,9 @@ from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.cache import DISK, MEMORY, OFF, Kept, keep_images
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch, Spec, collate
 from tui_trainer.data.index import MULTILABEL, TRAIN, VAL, Index, Own, Rows, Stream
-from tui_trainer.data.loader import Batch, EpochLoader, Loader, StreamLoader, loader_options
+from tui_trainer.data.loader import Batch, EpochLoader, Loader, loader_options
 from tui_trainer.data.own_items import OneByOne, OwnCollate, OwnDataset, OwnStream, stack
+from tui_trainer.data.own_stream import Gathered, StreamLoader
 from tui_trainer.data.rows import RowDataset, as_it_is
 from tui_trainer.data.shared_index import shared
 from tui_trainer.data.statistics import input_statistics, target_statistics
@@ -118,11 +119,12 @@ def build_batches(
     context: BaseContext | None,
     rank: int = 0,
     ranks: int = 1,
+    gathered: Gathered | None = None,
 ) -> Data:
     """Loaders of the training and validation parts: of each batch the part of `rank` among `ranks`.
 
     `needs_two`: the model cannot train on a batch of one sample (batch normalisation), so that a
-    sample left over at the end of an epoch is left out of that epoch.
+    sample left over at the end of an epoch is left out of that epoch. `gathered` asks all ranks.
 
     Raises:
         DataError: there are fewer samples than the loader options need.
@@ -137,8 +139,9 @@ def build_batches(
         raise ConfigError(f"cache = {config.data.cache}: only images that this program decodes are kept; use auto.")
     mean, std, reason = input_statistics(config.data, index, spec, train_set)
     target_mean, target_std = target_statistics(index)
-    share = {"rank": rank, "ranks": ranks}
-    train, val = _loaders(config, index, train_set, val_set, joined, share, needs_two=needs_two, context=context)
+    share: dict[str, Any] = {"rank": rank, "ranks": ranks}
+    more: dict[str, Any] = {"needs_two": needs_two, "context": context, "gathered": gathered}
+    train, val = _loaders(config, index, train_set, val_set, joined, share, **more)
     return Data(
         index=index,
         spec=spec,
@@ -160,10 +163,11 @@ def _loaders(
     train_set: Dataset[Any],
     val_set: Dataset[Any],
     joined: Collate,
-    share: dict[str, int],
+    share: dict[str, Any],
     *,
     needs_two: bool,
     context: BaseContext | None,
+    gathered: Gathered | None,
 ) -> tuple[Loader, Loader]:
     loader, seed, least = config.loader, config.recipe.seed, 2 if needs_two else 1
     options = _options(config, context, joined)
@@ -174,12 +178,10 @@ def _loaders(
     whole = {**options, "drop_last": False}
     bad_files = BadFiles(config.data.max_bad, max(1, len(index)))
     if isinstance(train_set, OwnStream) and isinstance(val_set, OwnStream):
-        steps = _steps(config)
-        if share["ranks"] > 1:
-            raise ConfigError("This dataset is a stream of your own, which nobody can share out: use --nproc 1.")
+        more: tuple[Any, ...] = _steps(config), bad_files, seed
         return (
-            StreamLoader(train_set, options, steps, bad_files, seed),
-            StreamLoader(val_set, whole, steps, bad_files, seed),
+            StreamLoader(train_set, options, *more, least=least, **share, gathered=gathered),
+            StreamLoader(val_set, whole, *more, **share, gathered=gathered),
         )
     train_order = _order(config, index, needs_two)
     held_out = torch.from_numpy(index.part(VAL))
@@ -201,11 +203,9 @@ def _options(config: Config, context: BaseContext | None, joined: Collate) -> di
 
 def _steps(config: Config) -> int:
     loader = config.loader
-    if loader.steps_per_epoch is None:
-        raise ConfigError("This dataset is a stream, whose length nobody knows: give --steps-per-epoch.")
     if loader.sampler != "default" or loader.batch_sampler:
         raise ConfigError("A stream gives its own order: leave out sampler and batch_sampler.")
-    return loader.steps_per_epoch
+    return loader.steps_per_epoch or 0
 
 
 def _order(config: Config, index: Index, needs_two: bool) -> EpochOrder | orders.EpochBatches:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import threading
@@ -22,12 +21,10 @@ from tui_trainer.data.bad_files import BadFiles
 from tui_trainer.data.buffers import Pool
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 from tui_trainer.data.order import EpochBatches
-from tui_trainer.data.own_items import OwnStream
 from tui_trainer.data.respawn import AUTO_TIMEOUT, LOOK, Workers, lasting
 from tui_trainer.data.shares import RankBatches
 from tui_trainer.data.sources import is_own
 from tui_trainer.data.threads import ThreadLoader
-from tui_trainer.data.transforms import address
 from tui_trainer.data_config import LoaderConfig
 from tui_trainer.errors import ConfigError
 
@@ -143,36 +140,6 @@ class EpochLoader:
         """Other workers in the place of those that there are."""
         self._workers.kill()
         self._loader = self._make()
-
-
-class StreamLoader:
-    """So many batches of a stream an epoch, fewer if it ends; an epoch is entered by passing over batches."""
-
-    def __init__(self, dataset: OwnStream, options: dict[str, Any], steps: int, bad_files: BadFiles, seed: int) -> None:
-        self.batch_size: int = options["batch_size"]
-        self.batches, self.samples = steps, steps * self.batch_size
-        self._dataset, self.bad_files, self._seed = dataset, bad_files, seed
-        self.bad_files.total = max(self.bad_files.total, self.samples)
-        self._workers, self._patience = Workers(), options["timeout"]
-        options = {**options, "timeout": min(options["timeout"], LOOK)}
-        self._options = {**options, "persistent_workers": False}  # each epoch sends its number to new workers
-
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of epoch `number` after the first `start`."""
-        raw: RawBatch
-        for count, raw, told in lasting(partial(self._opened, number), start, self._workers.kill, self._patience):
-            yield Batch(raw.inputs, raw.targets, count, (*told, *self.bad_files.tell(raw.bad)))
-
-    def close(self) -> None:
-        """End the workers at once."""
-        self._workers.kill()
-
-    def _opened(self, number: int, start: int) -> Iterator[RawBatch]:
-        self._dataset.epoch = number
-        self._options["generator"].manual_seed(address(self._seed, number, -1))
-        loader: DataLoader[Any] = DataLoader(self._dataset, **self._options)
-        with self._workers.starting():
-            return itertools.islice(iter(loader), start, self.batches)
 
 
 def _loader(

@@ -40,7 +40,7 @@ def scan(data: DataConfig, seed: int, *, trusted: bool) -> Index:
     """
     specs = [spec for spec in (data.data, data.val_data) if spec]
     made = [_make(spec, data, seed, trusted=trusted) for spec in specs]
-    streams = [not hasattr(one, "__getitem__") or isinstance(one, IterableDataset) for one in made]
+    streams = [_streams(one) for one in made]
     if len(set(streams)) > 1:
         raise ConfigError("data and val_data must both have items by number, or both be streams.")
     with addressed_generators(seed, 0, -2):
@@ -52,6 +52,19 @@ def scan(data: DataConfig, seed: int, *, trusted: bool) -> Index:
     if streams[0]:
         return _stream(data, made, specs, items, shape, task, first)
     return _map(data, seed, made, items, shape, task, first)
+
+
+def is_stream(data: DataConfig, seed: int, *, trusted: bool) -> bool:
+    """Whether the user's dataset has no items by number.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    return _streams(_make(data.data, data, seed, trusted=trusted))
+
+
+def _streams(made: Any) -> bool:
+    return not hasattr(made, "__getitem__") or isinstance(made, IterableDataset)
 
 
 def _make(spec: str, data: DataConfig, seed: int, *, trusted: bool) -> Any:

@@ -27,7 +27,7 @@ from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.random_states import random_states, set_random_states
 from tui_trainer.engine.ranks import Alone, Moment, Ranks, states_of
 from tui_trainer.engine.schedule import Schedule
-from tui_trainer.engine.state import State
+from tui_trainer.engine.state import State, know_lengths, lengths_of
 from tui_trainer.engine.step import Scored, no_mix
 from tui_trainer.engine.sums import Sums
 from tui_trainer.metric_names import less_is_better
@@ -68,7 +68,7 @@ class Batch(Protocol):
 
 
 class Loader(Protocol):
-    """Batches of one part of the data; the batches of an epoch are a function of its number."""
+    """Batches of one part of the data, functions of the epoch's number; 0 where nobody knows how many there are."""
 
     samples: int
     batches: int
@@ -165,7 +165,7 @@ class Job:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Updates of the weights in a whole epoch; the last may have fewer batches."""
+        """Updates of the weights in a whole epoch, 0 if nobody knows; the last may have fewer batches."""
         return -(-self.train_loader.batches // self.grad_accum_steps)
 
     def forward(self, inputs: Tensor) -> Tensor:
@@ -208,8 +208,8 @@ class Job:
 
     def schedule(self) -> float:
         """Set the learning rate of the step to come, and return it."""
-        step = self.state.batch // self.grad_accum_steps
-        position = self.state.epoch + step / max(1, self.steps_per_epoch)
+        step, steps = self.state.batch // self.grad_accum_steps, self.steps_per_epoch
+        position = self.state.epoch + (min(1.0, step / steps) if steps else 0.0)
         lr = self.lr_schedule.lr(self.lr, position, self.epochs, self.state.reductions)
         set_lr(self.optimizer, lr)
         return lr
@@ -265,7 +265,7 @@ class Job:
         """All that is needed to go on exactly, in types that torch.load(weights_only=True) takes."""
         self.state.seconds = self.pace.seconds
         self.state.sums, self.state.interval = self.sums.read(), self.interval.read()
-        self.state.left_out = self.guard.read()
+        self.state.left_out, self.state.lengths = self.guard.read(), lengths_of((self.train_loader, self.val_loader))
         rng, *others = self.ranks.gathered(random_states(self.device))
         return {
             "state": dict(vars(self.state)),
@@ -283,6 +283,7 @@ class Job:
     def load_dict(self, saved: Mapping[str, Any]) -> None:
         """Be where the run was when `saved` was made."""
         self.state = State(**saved["state"])
+        know_lengths((self.train_loader, self.val_loader), self.state.lengths)
         self.keeping.last = self.position
         self.guard.reset(self.state.left_out)
         self.model.load_state_dict(saved["model"])

@@ -258,24 +258,22 @@ def progress(job: Job, part: str, number: int, samples: int, lr: float, metrics:
     loader = job.train_loader if part == "train" else job.val_loader
     rate = job.pace.measure(part, samples)
     epochs_after = max(0, job.epochs - job.state.epoch - 1)
-    train_left = job.train_loader.samples * epochs_after
-    val_left = job.val_loader.samples * (epochs_after + 1)
-    if part == "train":
-        train_left += loader.samples - samples
-    else:
-        val_left -= samples
+    training = part == "train"
+    train_left = job.train_loader.samples * (epochs_after + training) - samples * training
+    val_left = job.val_loader.samples * (epochs_after + 1) - samples * (not training)
+    known = job.train_loader.batches and job.val_loader.batches  # else a stream has not ended yet
     return Progress(
         part=part,
         epoch=job.state.epoch,
         step=job.state.step,
         batch=number,
-        batches=loader.batches,
+        batches=loader.batches and max(number, loader.batches),
         samples=samples,
         lr=lr,
         metrics=metrics,
         seconds=job.pace.seconds,
         images_per_second=rate,
-        eta_seconds=job.pace.left(train_left, val_left),
+        eta_seconds=job.pace.left(max(0, train_left), max(0, val_left)) if known else 0.0,
         data_wait=job.ranks.slowest(job.pace.data_wait()),
     )
 

@@ -79,6 +79,7 @@ def _head(run: PastRun, events: Sequence[RunStarted | RunEnded | Warned]) -> str
     facts: list[tuple[str, str]] = [("state", run.state), ("best", run.best_in_words or "none yet")]
     if started:
         samples = f"{started.train_samples:,} to train on, {started.val_samples:,} to validate on"
+        samples = samples if started.steps_per_epoch else "as many as the stream has"
         facts += [
             ("model", f"{started.model}, {started.parameters:,} parameters, on {started.device}"),
             ("samples", samples),

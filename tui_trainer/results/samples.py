@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.config import Config, build, read_toml
-from tui_trainer.data import batches, sources
+from tui_trainer.data import batches, own, sources
 from tui_trainer.data.decode import BadImageError, decode, read_image
 from tui_trainer.data.encoding import encode_as
 from tui_trainer.data.index import PARTS, Index, Own, Rows, Stream
@@ -58,7 +58,7 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> Samples:
         planned = sources.is_stream(build(values).data)
         if not planned:
             values = {name: value for name, value in values.items() if name not in sources.OF_STREAMS}
-        is_stream = planned or values.get("steps_per_epoch") is not None
+        is_stream = planned or own_stream(build(values), trained.trusted)
         values |= {"val_data": values["data"]} if is_stream else {}  # of which one is named for each part
     config = build({**values, "cache": "off", "trust_code": trained.trusted})  # each is read once
     scanned = batches.scan(config, folder.path if folder is not None and not data else None)
@@ -76,6 +76,11 @@ def find_samples(trained: Trained, data: str = "", part: str = "") -> Samples:
     if data and folder is not None:
         notes = _learned_already(index, members, folder, learned_from)
     return Samples(config=config, index=index, members=members, part=chosen, notes=tuple(notes))
+
+
+def own_stream(config: Config, trusted: bool) -> bool:
+    """Whether the data is a stream in Python, of which a part can only be another stream."""
+    return sources.is_own(config.data.data) and own.is_stream(config.data, config.recipe.seed, trusted=trusted)
 
 
 def _learned_already(index: Index, members: Ints, folder: RunFolder, root: str) -> list[str]:

@@ -28,13 +28,8 @@ class Chart(Widget, can_focus=True):
     """A line chart in epochs. Appending draws nothing: `flush` draws what has changed since."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "chart--title",
-        "chart--axis",
-        "chart--notice",
-        "chart--crosshair",
-        "chart--ghost",
-        *(f"chart--line-{colour}" for colour in range(1, COLOURS + 1)),
-        *(f"chart--band-{colour}" for colour in range(1, COLOURS + 1)),
+        *(f"chart--{part}" for part in ("title", "axis", "notice", "crosshair", "ghost")),
+        *(f"chart--{part}-{colour}" for part in ("line", "band") for colour in range(1, COLOURS + 1)),
     }
 
     DEFAULT_CSS = """
@@ -103,14 +98,19 @@ class Chart(Widget, can_focus=True):
 
     def extend(self, name: str, points: Iterable[tuple[float, float]]) -> None:
         """Take samples (epoch, value) in order."""
-        for x, y in points:
-            self.append(name, x, y)
+        for point in points:
+            self.append(name, *point)
 
     def set_series(self, line: Line, points: Iterable[tuple[float, float]] = ()) -> None:
         """Put `points` in the place of all that the line of that name had."""
         self._lines[line.name], self._series[line.name] = line, Series()
         self.extend(line.name, points)
         self._view = None
+        self._redraw()
+
+    def squeeze(self, name: str, since: float, factor: float) -> None:
+        """Move what a line has after epoch `since` towards it."""
+        self._series[name].squeeze(since, factor)
         self._redraw()
 
     def clear(self) -> None:

@@ -15,6 +15,7 @@ from tui_trainer.run_folder import RunFolder
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.picture import Line
 
+FIRST_LENGTH = 64  # batches that an epoch of unknown length is drawn with at first
 LINES = Line(name="train"), Line(name="val", smooth=False)
 
 
@@ -26,6 +27,7 @@ class RunCurves(Horizontal):
         self._score = "top1"  # what the second chart shows
         self._shown = 0  # both, the first, the second
         self._sentences: dict[str, str] = {}  # what the crosshair of each chart reads
+        self._length = self._newest = 0  # batches that an epoch of a stream is drawn with, and how many have come
         self._charts = {  # kept here, since looking a widget up costs more than a tick
             "loss": Chart("loss", LINES, smoothing=0.6, id="loss"),
             "score": Chart("top-1", LINES, percent=True, smoothing=0.6, id="score"),
@@ -45,6 +47,7 @@ class RunCurves(Horizontal):
 
     def clear(self) -> None:
         """Forget all points."""
+        self._length = self._newest = 0
         for chart in self._charts.values():
             chart.clear()
 
@@ -65,12 +68,30 @@ class RunCurves(Horizontal):
     def add(self, event: Event) -> None:
         """Take the points of an event."""
         if isinstance(event, Progress) and event.part == "train":
-            x = event.epoch + event.batch / max(1, event.batches)
+            x = event.epoch + self._done(event)
             for chart, name in self._metrics():
                 chart.append("train", x, event.metrics.get(f"batch_{name}", math.nan))
         elif isinstance(event, Evaluated):
+            self._end_unknown(event.epoch, self._newest)
+            self._length = self._newest = 0
             for chart, name in self._metrics():
                 chart.append("val", event.epoch + 1, event.metrics.get(f"val_{name}", math.nan))
+
+    def _done(self, event: Progress) -> float:
+        """How much of its epoch is trained: of a stream that has not ended yet, the share of a length that doubles."""
+        if event.batches:
+            return min(1.0, event.batch / event.batches)
+        self._newest = event.batch
+        while event.batch > self._length:
+            self._end_unknown(event.epoch, 2 * max(self._length, FIRST_LENGTH // 2))
+        return event.batch / self._length
+
+    def _end_unknown(self, epoch: int, length: int) -> None:
+        """An epoch that was drawn with so many batches as `_length` is one of `length`."""
+        if self._length and length:
+            for chart in self._charts.values():
+                chart.squeeze("train", epoch, self._length / length)
+        self._length = length
 
     def _metrics(self) -> tuple[tuple[Chart, str], ...]:
         return (self._charts["loss"], "loss"), (self._charts["score"], self._score)

@@ -71,6 +71,13 @@ class Series:
         for x, y in points:
             self.append(x, y)
 
+    def squeeze(self, since: float, factor: float) -> None:
+        """Move what lies after `since` towards it."""
+        for xs in (self.first_x, self.last_x):
+            for i in range(bisect_right(xs, since), len(xs)):
+                xs[i] = since + (xs[i] - since) * factor
+        self.dirty = 0
+
     def settle(self) -> None:
         """Say that everything up to here has been drawn."""
         self.dirty = len(self)

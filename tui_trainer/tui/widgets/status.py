@@ -39,8 +39,7 @@ class RunStatus(Lines):
 
 def _progress(state: RunState, room: int) -> Row:
     number = f"{min(state.epoch + 1, state.epochs)}/{state.epochs}" if state.epochs else "-"
-    left = f"{duration(state.eta_seconds)} left" if state.eta_seconds else duration(state.seconds)
-    batches = f" {state.batch}/{state.batches}"
+    batches, left = f" {state.batches_in_words}", state.left_in_words
     words = (f" epoch {number} ", batches, "   run ", f" {state.run_done:4.0%}  {left}")
     width = max(0, (room - 1 - sum(map(len, words))) // 2)
     return [
