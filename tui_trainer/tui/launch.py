@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import sys
@@ -16,6 +15,7 @@ from tui_trainer.config import Resolved
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.session import LOG_FORMAT
 from tui_trainer.text import display
+from tui_trainer.tui.preload import warm_up
 from tui_trainer.tui.terminal import shielded, speaks_utf8
 
 if TYPE_CHECKING:
@@ -68,10 +68,3 @@ def _end(app: TrainerApp) -> None:
             app.trainer.wait(30.0)
     if app.trainer is not None:
         app.trainer.join(3.0)
-
-
-def warm_up() -> None:
-    """Import what training needs while the first screen only waits."""
-    import tui_trainer.run  # noqa: F401
-
-    gc.freeze()  # else each full collection walks PyTorch's modules: 0.2 s in which no key is answered
