@@ -199,7 +199,9 @@ def train_means(job: Job) -> dict[str, float]:
 
 def worries(job: Job, group: Sequence[Batch]) -> Iterator[Event]:
     """What there is to tell of the batches of a step, and of what happened in the one before."""
-    yield from (Warned(topic="data", message=text) for batch in group for text in batch.warnings)
+    for batch in group:
+        for text in batch.warnings:
+            yield Warned(topic="data", message=text)
     while job.compiled and job.compiled.told:
         yield Warned(topic="compile", message=job.compiled.told.pop(0))
 

@@ -119,3 +119,16 @@ def set_lr(optimizer: Optimizer, lr: float) -> None:
     """Give every parameter group its part of this learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group.get(FACTOR, 1.0)
+
+
+def clear_gradients(optimizer: Optimizer) -> None:
+    """What `zero_grad` does, without its entry for a profiler, which costs a small network 5 microseconds a step."""
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = None
+
+
+def update(optimizer: Optimizer) -> None:
+    """What `step` does, without the entry for a profiler that torch wraps around it, which costs as much again."""
+    step: Any = type(optimizer).step
+    getattr(step, "__wrapped__", step)(optimizer)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from tui_trainer.engine.optim import update
+
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -43,7 +45,7 @@ class Precision:
             self._scaler.step(optimizer)
             self._scaler.update()
         else:
-            optimizer.step()
+            update(optimizer)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps; empty without a scaler."""

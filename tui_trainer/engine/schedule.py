@@ -38,6 +38,8 @@ class Schedule:
             return max(lowest, lr * _one_cycle(epoch, epochs, self.warmup or RISE * epochs))
         if epoch < self.warmup:
             return lr * (WARMUP_START + (1 - WARMUP_START) * epoch / self.warmup)
+        if self.shape == "none":
+            return lr
         after, whole = epoch - self.warmup, max(epochs - self.warmup, 1e-9)
         done = min(1.0, after / whole)
         match self.shape:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from tui_trainer.engine.optim import clear_gradients
+
 if TYPE_CHECKING:
     from tui_trainer.engine.job import Batch, Job
 
@@ -27,7 +29,7 @@ def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored]:
     """
     scored: list[Scored] = []
     job.guard.begin()
-    job.optimizer.zero_grad()
+    clear_gradients(job.optimizer)
     for batch in group:
         last = batch is group[-1]
         with job.ranks.batch(last=last):

@@ -6,9 +6,11 @@ Means are over samples, not over batches, so that a short last batch does not co
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
+from functools import reduce
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -45,7 +47,11 @@ class Sums:
     ) -> None:
         self.measure, self.ranks = measure, ranks or ALONE
         self._finite_only, self._within = finite_only, within
-        self._sums = torch.zeros(measure.size + 2, dtype=floats(device), device=device)
+        self._device, size = device, measure.size + 2
+        # On the CPU numbers of Python: torch's small operations take ten times as long as their additions.
+        self._sums: list[float] | Tensor = (
+            [0.0] * size if device.type == "cpu" else torch.zeros(size, dtype=floats(device), device=device)
+        )
         self._waiting: list[tuple[Tensor, Tensor, Tensor]] = []
         self._most = 1
         self._first: Callable[[], None] = lambda: None  # what else counts into these
@@ -63,13 +69,10 @@ class Sums:
     def _count(self) -> None:
         waiting, self._waiting = self._waiting, []
         both = [self._sums] if self._within is None else [self._sums, self._within._sums]
+        add = _add_here if self._device.type == "cpu" else _add_there
         for _, group in groupby(waiting, key=lambda one: one[1].shape):
             losses, outputs, targets = zip(*group, strict=True)
-            terms, count = self.measure.terms(outputs, targets), targets[0].shape[0]
-            if self._sums.device.type == "cpu":
-                _add_here(both, losses, terms, count, self._finite_only)
-            else:
-                _add_there(both, losses, terms, count, self._finite_only)
+            add(both, losses, self.measure.terms(outputs, targets), targets[0].shape[0], self._finite_only)
 
     def _settle(self) -> None:
         self._first()
@@ -80,22 +83,30 @@ class Sums:
     def here(self) -> Tensor:
         """The sums of this rank alone."""
         self._settle()
-        return self._sums
+        if isinstance(self._sums, Tensor):
+            return self._sums
+        return torch.tensor(self._sums, dtype=floats(self._device))
 
     def read(self) -> tuple[float, ...]:
         """Sum of losses, the sums of the task, samples; a sync point."""
+        self._settle()
+        if self.ranks.size == 1 and isinstance(self._sums, list):
+            return tuple(self._sums)
         return tuple(self.ranks.total(self.here).tolist())
 
     def reset(self, values: Sequence[float] = ()) -> None:
         """Start again, or at the sums of a checkpoint."""
         self._settle()
         own = self.ranks.own(values) or [0.0] * len(self._sums)
-        self._sums.copy_(torch.tensor(own, dtype=self._sums.dtype))
+        if isinstance(self._sums, Tensor):
+            self._sums.copy_(torch.tensor(own, dtype=self._sums.dtype))
+        else:
+            self._sums[:] = map(float, own)
 
     @property
     def count(self) -> int:
         """Samples counted; a sync point."""
-        return int(self.ranks.total(self.here[-1:]).item())
+        return int(self.read()[-1])
 
     def means(self, part: str, read: Sequence[float] = ()) -> dict[str, float]:
         """Loss and rates as `part_name`; empty if no sample was counted. A sync point, unless `read` before."""
@@ -106,22 +117,18 @@ class Sums:
         return {f"{part}_loss": loss / count} | {f"{part}_{name}": value for name, value in rates.items()}
 
 
-def _add_here(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
-    """Add batches of `count` samples to sums on the CPU: in Python, a tenth of the time of torch's small operations."""
-    rows = [
-        (loss * count, *term, count)
-        for loss, term in zip([one.item() for one in losses], terms.tolist(), strict=True)
-        if math.isfinite(loss) or not finite_only
-    ]
+def _add_here(both: Sequence[Any], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
+    """Add batches of `count` samples to sums on the CPU, column by column; `sum` would round in another way."""
+    told = zip(torch.stack(losses).tolist(), terms.tolist(), strict=True)  # type: ignore[arg-type]
+    rows = [(loss * count, *term, count) for loss, term in told if math.isfinite(loss) or not finite_only]
+    columns = list(enumerate(zip(*rows, strict=True)))
     for sums in both:
-        total = sums.tolist()
-        for row in rows:
-            total = [a + b for a, b in zip(total, row, strict=True)]
-        sums.copy_(torch.tensor(total, dtype=sums.dtype))
+        for number, column in columns:
+            sums[number] = reduce(operator.add, column, sums[number])
 
 
 @torch.no_grad()
-def _add_there(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
+def _add_there(both: Sequence[Any], losses: Sequence[Tensor], terms: Tensor, count: int, finite_only: bool) -> None:
     """The same on a device, which is not waited for."""
     loss = torch.stack(list(losses)).detach().to(both[0])
     ends = loss * count, torch.full_like(loss, count)
@@ -134,5 +141,7 @@ def _add_there(both: Sequence[Tensor], losses: Sequence[Tensor], terms: Tensor, 
 
 def read_together(one: Sums, two: Sums) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """What `read` gives of both, in one sync point."""
+    if one.ranks.size == 1 and isinstance(one._sums, list):
+        return one.read(), two.read()
     values = one.ranks.total(torch.cat([one.here, two.here])).tolist()
     return tuple(values[: len(one.here)]), tuple(values[len(one.here) :])
