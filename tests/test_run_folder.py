@@ -17,7 +17,7 @@ from tui_trainer.run_folder import Mailbox, RunFolder, find_run, make_folder, ne
 def box(tmp_path: Path) -> tuple[Mailbox, RunFolder]:
     folder = make_folder(tmp_path / "run")
     folder.send(Stop())  # of a run before this one
-    mailbox = Mailbox()
+    mailbox = Mailbox(look=0)
     mailbox.follow(folder.commands)
     return mailbox, folder
 
@@ -55,6 +55,16 @@ def test_lines_that_are_no_commands_are_passed_over(box: tuple[Mailbox, RunFolde
         folder, b"\xff\xfe\n\n[]\n{\n" + b"[" * 50_000 + b'\n{"kind": "dance"}\n' + to_json(Stop()).encode() + b"\n\0\n"
     )
     assert mailbox.take() == [Stop()]
+    mailbox.close()
+
+
+def test_a_file_is_not_looked_at_all_the_time(tmp_path: Path) -> None:
+    folder, mailbox = make_folder(tmp_path / "run"), Mailbox(look=3600)
+    mailbox.follow(folder.commands)
+    assert mailbox.take() == []
+    folder.send(Stop())
+    mailbox.put(Pause())
+    assert mailbox.take() == [Pause()]  # what comes from this process does not wait
     mailbox.close()
 
 

@@ -223,13 +223,14 @@ class Mailbox:
     """Commands on their way to the loop: from this process by `put`, from others through the file.
 
     A signal handler may call `put`: SimpleQueue is made for that, a lock or an Event would deadlock.
+    `look`: seconds between two looks at the file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, look: float = LOOK) -> None:
         self._inbox: queue.SimpleQueue[Command] = queue.SimpleQueue()
         self._waited_for: list[Command] = []
         self._file: BinaryIO | None = None
-        self._next_look = 0.0
+        self._look, self._next_look = look, 0.0
 
     def put(self, command: Command) -> None:
         """Hand over a command."""
@@ -244,12 +245,12 @@ class Mailbox:
         self._file.seek(0, os.SEEK_END)
 
     def take(self) -> list[Command]:
-        """What has arrived since the last look; the file is looked at no more often than every `LOOK` seconds."""
+        """What has arrived since the last look; the file is looked at from time to time."""
         taken, self._waited_for = self._waited_for, []
         while not self._inbox.empty():
             taken.append(self._inbox.get_nowait())
         if self._file and (now := time.monotonic()) >= self._next_look:
-            self._next_look = now + LOOK
+            self._next_look = now + self._look
             taken += self._from_file()
         return taken
 

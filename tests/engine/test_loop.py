@@ -462,7 +462,7 @@ def test_the_loop_is_at_most_a_hundred_lines() -> None:
 def test_a_step_reads_like_the_tutorial() -> None:
     lines = [line.strip() for line in inspect.getsource(step.train_step).splitlines()]
     wanted = [
-        "job.optimizer.zero_grad()",
+        "zero_grad(job.optimizer)",
         "outputs = job.trained(inputs)",
         "loss = job.loss_func(outputs, mixed)",
     ]

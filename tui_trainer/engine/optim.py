@@ -121,7 +121,7 @@ def set_lr(optimizer: Optimizer, lr: float) -> None:
         group["lr"] = lr * group.get(FACTOR, 1.0)
 
 
-def clear_gradients(optimizer: Optimizer) -> None:
+def zero_grad(optimizer: Optimizer) -> None:
     """What `zero_grad` does, without its entry for a profiler, which costs a small network 5 microseconds a step."""
     for group in optimizer.param_groups:
         for parameter in group["params"]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
-from tui_trainer.engine.optim import clear_gradients
+from tui_trainer.engine.optim import zero_grad
 
 if TYPE_CHECKING:
     from tui_trainer.engine.job import Batch, Job
@@ -29,7 +29,7 @@ def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored]:
     """
     scored: list[Scored] = []
     job.guard.begin()
-    clear_gradients(job.optimizer)
+    zero_grad(job.optimizer)
     for batch in group:
         last = batch is group[-1]
         with job.ranks.batch(last=last):
