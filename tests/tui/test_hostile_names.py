@@ -4,16 +4,29 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import DataTable, Input, Static
 
 from tests.conftest import DIGITS, Told
 from tests.tui.conftest import MAKER, until
 from tests.tui.pty_app import PtyApp
+from tui_trainer.run_folder import RunFolder, runs_root
+from tui_trainer.tui.app import TrainerApp
+from tui_trainer.tui.screens.compare import CompareScreen
+from tui_trainer.tui.screens.confusion import ConfusionScreen
+from tui_trainer.tui.screens.export import ExportScreen
+from tui_trainer.tui.screens.look import LookScreen
+from tui_trainer.tui.screens.results import ResultsScreen
+from tui_trainer.tui.screens.try_image import TryScreen
 
 Cli = Callable[..., Told]
 CLASSES, FILES = 20, 1_000
@@ -88,11 +101,18 @@ def test_what_is_printed_holds_no_control_character(
         (0, ("data", data, "--json")),
         (3, train),
         (3, ("predict", run, data)),
-        (3, ("predict", run, data, "--json")),
+        (3, ("predict", run, min(data.iterdir()), "--json")),
         (0, ("test", run)),
         (0, ("report", run)),
         (0, ("runs", "show", run)),
         (0, ("runs", "compare", run, run)),
+        (0, ("runs",)),
+        (0, ("runs", "note", run, "[/]\x1b[2J\x9b5n")),
+        (0, ("runs", "list", "--json")),
+        (0, ("tune", data, "--num-workers", "0", "--max-seconds", "0.2", "--max-bad", "1")),
+        (2, ("eject", run, "--output", tmp_path / "[red]\x1b[2J.py")),
+        (0, ("export", run, "--format", "safetensors", "--output", tmp_path / "[/]\x1b]0;x\x07")),
+        (2, ("send", run, "pause")),
         (2, ("weights", data)),
         (2, ("tune", data, "--num-workers", "x")),
         (2, ("--no-tui", data, data)),
@@ -114,36 +134,96 @@ def test_what_was_recorded_is_safe_to_look_at(run: Path) -> None:
     assert len((run / "bad_files.csv").read_bytes()) > FILES
 
 
+class Looker:
+    """Looks at all that a screen draws."""
+
+    def __init__(self, pilot: Pilot[int], app: TrainerApp) -> None:
+        self.pilot, self.app, self.drawn = pilot, app, set[str]()
+
+    def look(self) -> str:
+        """No character that a terminal would obey is in it, and nothing has crashed; what is drawn."""
+        assert self.app.crash is None
+        strips = [strip.text for strip in self.app.screen._compositor.render_strips()]
+        for text in strips:
+            assert not UNSAFE.search(text), text
+        self.drawn.update(strips)
+        return "\n".join(strips)
+
+    async def press(self, *keys: str) -> None:
+        """Look after each of these keys."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.pilot.pause()
+            self.look()
+
+    async def reached(self, screen: type[Screen[Any]], ready: Callable[[Any], object]) -> Any:
+        """A screen, once it shows what it is for."""
+        await until(self.pilot, lambda: self.app.crash or (isinstance(self.app.screen, screen)))
+        found = self.app.screen
+        await until(self.pilot, lambda: self.app.crash or ready(found))
+        await self.pilot.pause()
+        self.look()
+        return found
+
+
 async def test_every_screen_shows_them_as_text(
     make_app: MAKER, data: Path, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_DATA_HOME", str(run.parent / "home"))
     app = make_app(data=str(data), max_bad=1.0)
-    drawn: set[str] = set()
-
-    def look() -> None:
-        assert app.crash is None
-        for strip in app.screen._compositor.render_strips():
-            assert not UNSAFE.search(strip.text), strip.text
-            drawn.add(strip.text)
-
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        looker = Looker(pilot, app)
         await pilot.press("1")
         await until(pilot, lambda: app._data_screen._look is not None and not app._data_screen._look.working)
-        for key in ("1", "tab", "pagedown", "2", "3", "4", "v", "escape", "question_mark", "escape", "1", "t", "down",
-                    "escape", "slash", "escape"):  # fmt: skip
-            await pilot.press(key)
-            await pilot.pause()
-            look()
-        from tui_trainer.run_folder import RunFolder
-
+        await looker.press("1", "tab", "pagedown", "2", "3", "4", "v", "escape", "question_mark", "escape", "1", "t",
+                           "down", "escape", "slash", "escape")  # fmt: skip
         app.replay(RunFolder(run))
         await until(pilot, lambda: app.trainer is not None and not app.trainer.running)
-        for key in ("5", "l", "escape", "0", "escape"):
-            await pilot.press(key)
-            await pilot.pause()
-            look()
-        assert any("\\x1b" in text for text in drawn)
+        await looker.press("5", "l", "escape", "0", "escape")
+        assert any("\\x1b" in text for text in looker.drawn)
+
+
+async def test_every_screen_after_a_run_shows_them_as_text(make_app: MAKER, data: Path, run: Path) -> None:
+    copies = [os.path.join(os.fsencode(runs_root()), name) for name in names(4, seed=6)]
+    for copy in copies:
+        shutil.copytree(os.fsencode(run), copy)
+    app = make_app(data=str(data), max_bad=1.0)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        looker = Looker(pilot, app)
+        app.replay(RunFolder(run))
+        await until(pilot, lambda: app.crash or app._train_screen._said)
+        await pilot.press("T")
+        figures = await looker.reached(ResultsScreen, lambda screen: screen._shown is not None)
+        assert not figures._error
+        await looker.press("o", "pagedown", "w")
+        await looker.reached(LookScreen, lambda screen: screen._pixels)
+        await looker.press("right", "x", "escape", "c")
+        await looker.reached(ConfusionScreen, lambda screen: screen._pairs)
+        await looker.press("n", "end", "o", "tab", "escape", "escape", "t")
+        attempt = await looker.reached(TryScreen, lambda screen: True)
+        for image in sorted(os.fsencode(path) for path in data.rglob("*.png"))[:20:8]:
+            attempt.query_one(Input).value = os.fsdecode(image)
+            attempt.query_one("#answers", Static).update("")
+            await looker.press("enter")
+            await until(pilot, lambda: app.crash or str(attempt.query_one("#answers", Static).render()))
+            looker.look()
+        await looker.press("escape", "x")
+        exported = await looker.reached(ExportScreen, lambda screen: True)
+        await looker.press("enter")
+        await until(pilot, lambda: app.crash or "same answer" in str(exported.query_one("#told", Static).render()))
+        looker.look()
+        await looker.press("escape", "0")
+        rows = app.screen.query_one(DataTable)
+        await until(pilot, lambda: app.crash or rows.row_count == len(copies))
+        await looker.press("space", "space", "space", "v")
+        await looker.reached(CompareScreen, lambda screen: screen.query_one(DataTable).row_count)
+        await looker.press("right_square_bracket", "comma", "m", "y", "escape")
+        await looker.press("R")
+        app.screen.query_one(Input).value = "[/]\x1b]0;x\x07"
+        await looker.press("enter", "slash")
+        app.screen.query_one(Input).value = "\x1b[2J"
+        await looker.press("enter")
+        assert sum("\\x1b" in text for text in looker.drawn) > 20
 
 
 @pytest.fixture
