@@ -96,6 +96,10 @@ class DataConfig:
         (), "Mean of each channel in [0, 1], or input of a table; empty: by normalize.", metavar="M,M,M"
     )
     std: tuple[float, ...] = setting((), "Standard deviation of each.", metavar="S,S,S")
+    max_megapixels: float = setting(
+        100.0, "Larger images are bad files: their size is read before they are decoded.", unit="megapixels",
+        gt=0, le=1000,
+    )  # fmt: skip
     max_bad: float = setting(0.05, "Stop when more than this part of the images cannot be read.", ge=0, le=1)
 
     def __post_init__(self) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 
 from tui_trainer import cli
@@ -18,8 +20,10 @@ from tui_trainer.data import preflight as module
 from tui_trainer.data.bad_files import BadFiles, read_list
 from tui_trainer.data.examine import Limits
 from tui_trainer.data.folders import scan
+from tui_trainer.data.header import MEGAPIXELS
 from tui_trainer.data.preflight import preflight
 from tui_trainer.data.report import Report
+from tui_trainer.data_config import DataConfig
 
 from ..conftest import Told, copy_digits
 
@@ -140,3 +144,24 @@ def test_the_list_is_a_table_with_a_head_and_is_read_once(tmp_path: Path, monkey
         later.tell([(NAME, "y"), (b"b", "z")])
     assert path.read_bytes().startswith(b"path,reason\r\n")
     assert read_list(path) == [(b"a", "x"), (NAME, "y"), (b"b", "z")]
+
+
+def test_the_size_limit_is_a_setting(run_cli: Cli, tmp_path: Path) -> None:
+    """In a look, in training, in the weights' own preprocessing, and in the decoded images that are kept."""
+    folder = copy_digits(tmp_path / "data", classes=2, each=10)
+    cv2.imwrite(str(folder / "0" / "large.png"), np.zeros((1100, 1000), np.uint8))
+    said = "1000x1100 pixels are more than 1 megapixels"
+    (tmp_path / "one.toml").write_text("[data]\nmax_megapixels = 1.0\nmax_bad = 0.5\n")
+    words = ("-c", tmp_path / "one.toml", "--no-tui", folder, "--epochs", "1", "--cache", "disk")
+    told = run_cli(*words, "--output-dir", tmp_path / "a")
+    assert f"0/large.png is left out: {said}." in told.err
+    told = run_cli(*words, "--max-megapixels", "1.1", "--output-dir", tmp_path / "b")
+    assert told.code == 0
+    assert "large.png" not in told.err
+    assert run_cli("data", folder, "--max-megapixels", "1", "--json").json["bad"] == [
+        {"path": "0/large.png", "reason": said}
+    ]
+    assert said in run_cli("predict", tmp_path / "a", folder / "0" / "large.png").out
+    assert run_cli("predict", tmp_path / "b", folder / "0" / "large.png").code == 0
+    assert DataConfig().max_megapixels == MEGAPIXELS
+    assert "at most 1,000 (megapixels)" in run_cli(folder, "--no-tui", "--max-megapixels", "2000").sentence

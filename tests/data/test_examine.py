@@ -151,7 +151,7 @@ def test_reports_grow_and_closing_ends_the_work(folder: Path, monkeypatch: pytes
     assert [report.stage for report in reports][-2:] == ["decoded", ""]
     seen: list[bytes] = []
     real = module._header
-    monkeypatch.setattr(module, "_header", lambda path: (seen.append(path), real(path))[1])
+    monkeypatch.setattr(module, "_header", lambda path, most: (seen.append(path), real(path, most))[1])
     generator = examine(index_of(folder), pace=0)
     next(generator)
     next(generator)
@@ -170,7 +170,8 @@ def test_threads_find_the_same(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(together, "usable_cpus", lambda: 4)
     asked: set[str] = set()
     real = module._decoded
-    monkeypatch.setattr(module, "_decoded", lambda path: (asked.add(threading.current_thread().name), real(path))[1])
+    name = "_decoded"
+    monkeypatch.setattr(module, name, lambda *of: (asked.add(threading.current_thread().name), real(*of))[1])
     assert look(folder) == alone
     assert any(name.startswith("look") for name in asked)
 

@@ -102,7 +102,8 @@ def spec_of(data: DataConfig, index: Index) -> Spec:
         return Spec(image_size=shape[1] if is_square(shape) else 0, channels=shape[0], resize=data.resize)
     assert data.image_size is not None
     assert data.channels is not None
-    return Spec(image_size=data.image_size, channels=data.channels, resize=data.resize)
+    side, most = data.image_size, data.max_megapixels
+    return Spec(image_size=side, channels=data.channels, resize=data.resize, max_megapixels=most)
 
 
 def is_square(shape: tuple[int, ...]) -> bool:

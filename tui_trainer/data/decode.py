@@ -16,9 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.data import short_jpeg
-from tui_trainer.data.header import BadImageError, Header, header, png_is_whole
+from tui_trainer.data.header import MEGAPIXELS, BadImageError, Header, header, png_is_whole
 
-MEGAPIXELS = 100.0  # a 10 KB JPEG can claim 10^9 pixels and take 6 GB
 MOST = 1_000_000_000  # for OpenCV, which reads its limit once, at its import; the header is checked before
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST))
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")  # what is wrong with a file is told once, by whoever reads it

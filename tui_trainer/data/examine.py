@@ -125,8 +125,8 @@ def _of_pictures(seen: _Seen, index: Index) -> Report:
 
 
 def _headers(seen: _Seen, limits: Limits) -> Iterator[None]:
-    members = _spread(len(seen.index), limits.headers)
-    for i, found in together(lambda i: _header(seen.index.path(i)), members, HEADERS_AT_ONCE):
+    index, members = seen.index, _spread(len(seen.index), limits.headers)
+    for i, found in together(lambda i: _header(index.path(i), index.max_megapixels), members, HEADERS_AT_ONCE):
         if isinstance(found, str):
             seen.bad[i] = found
         else:
@@ -137,7 +137,7 @@ def _headers(seen: _Seen, limits: Limits) -> Iterator[None]:
         yield
 
 
-def _header(path: bytes) -> Header | str:
+def _header(path: bytes, max_megapixels: float) -> Header | str:
     """What a file says of itself, or why it is no image that is read."""
     from tui_trainer.data import decode
 
@@ -146,7 +146,7 @@ def _header(path: bytes) -> Header | str:
             found = decode.header(decode.read_file(path, HEAD))
         except decode.BadImageError:  # some have it at their end
             found = decode.header(decode.read_file(path))
-        decode.require_size(found)
+        decode.require_size(found, max_megapixels)
     except decode.BadImageError as error:
         return str(error)
     return found
@@ -171,8 +171,8 @@ def _contents(seen: _Seen, limits: Limits) -> Iterator[None]:
 
 def _decodes(seen: _Seen, limits: Limits) -> Iterator[None]:
     members = [i for i in _spread(len(seen.index), limits.decoded) if i not in seen.bad]
-    budget = limits.decoded_pixels
-    for i, found in together(lambda i: _decoded(seen.index.path(i)), members, DECODES_AT_ONCE):
+    budget, index = limits.decoded_pixels, seen.index
+    for i, found in together(lambda i: _decoded(index.path(i), index.max_megapixels), members, DECODES_AT_ONCE):
         if isinstance(found, str):
             seen.bad[i] = found
             seen.undecodable += 1
@@ -184,12 +184,12 @@ def _decodes(seen: _Seen, limits: Limits) -> Iterator[None]:
             return
 
 
-def _decoded(path: bytes) -> int | str:
+def _decoded(path: bytes, max_megapixels: float) -> int | str:
     """The pixels of an image, or why it cannot be decoded."""
     from tui_trainer.data import decode
 
     try:
-        return decode.read_image(path, 3).size // 3
+        return decode.read_image(path, 3, max_megapixels).size // 3
     except decode.BadImageError as error:
         return str(error)
 

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
+MEGAPIXELS = 100.0  # a 10 KB JPEG can claim 10^9 pixels and take 6 GB
 MAX_SCANS = 200  # of a progressive JPEG; each costs a pass over the whole picture, cameras write 10
 MAX_TAGS = 4096  # of a TIFF directory
 _ORIENTATION, _SIDEWAYS = 274, (5, 6, 7, 8)

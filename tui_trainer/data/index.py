@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from tui_trainer.data.header import MEGAPIXELS
 from tui_trainer.data.index_file import IndexFile, reopen
 from tui_trainer.errors import DataError
 from tui_trainer.text import display
@@ -143,6 +144,7 @@ class Index:
     target_names: tuple[str, ...] = ()  # of the K numbers to predict
     inputs: Rows | Pictures | Own | Stream | None = None
     chosen: tuple[tuple[str, Any, str], ...] = ()  # settings that the data decides: name, value, why
+    max_megapixels: float = MEGAPIXELS  # of an image that is decoded
     content: bytes = b""  # hash of the inputs, where they are not files
     file: IndexFile | None = field(default=None, compare=False, repr=False)  # that the arrays are mapped from
 

@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 
 from tui_trainer.data.decode import BadImageError, Pixels, decode_as, require_size, upright
-from tui_trainer.data.header import Header
+from tui_trainer.data.header import MEGAPIXELS, Header
 
 _LARGEST_KEPT = 64 << 20  # bytes of a buffer that is kept for the next image
 
@@ -25,7 +25,10 @@ _library = _simplejpeg()
 _mine = threading.local()
 
 
-def decoded(head: Header, data: bytes, channels: int, reduce: int = 1, room: Pixels | None = None) -> Pixels:
+def decoded(
+    head: Header, data: bytes, channels: int, reduce: int = 1, room: Pixels | None = None,
+    max_megapixels: float = MEGAPIXELS,
+) -> Pixels:  # fmt: skip
     """As `decode_as`; the pixels are only valid until this thread decodes the next image.
 
     They are written into `room`, which is flat, where that is possible without a copy; nothing else ever is, because
@@ -35,8 +38,8 @@ def decoded(head: Header, data: bytes, channels: int, reduce: int = 1, room: Pix
         BadImageError: it is damaged, or of a kind that is not read.
     """
     if _library is None or head.format != "jpeg" or head.mode == "cmyk":
-        return decode_as(head, data, channels, reduce=reduce)
-    require_size(head)
+        return decode_as(head, data, channels, reduce=reduce, max_megapixels=max_megapixels)
+    require_size(head, max_megapixels)
     height, width = (head.height, head.width) if head.orientation < 5 else (head.width, head.height)
     height, width = -(-height // reduce), -(-width // reduce)
     size = height * width * channels
@@ -49,9 +52,9 @@ def decoded(head: Header, data: bytes, channels: int, reduce: int = 1, room: Pix
             buffer=_buffer(size) if room is None or room.size < size or head.orientation != 1 else room,
         )
     except ValueError:  # damaged, or only unusual: OpenCV decides, so that the same files are bad with either
-        return decode_as(head, data, channels, reduce=reduce)
+        return decode_as(head, data, channels, reduce=reduce, max_megapixels=max_megapixels)
     if pixels.shape[:2] != (height, width):
-        return decode_as(head, data, channels, reduce=reduce)
+        return decode_as(head, data, channels, reduce=reduce, max_megapixels=max_megapixels)
     return pixels if head.orientation == 1 else upright(pixels, head.orientation)
 
 

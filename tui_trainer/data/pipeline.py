@@ -16,7 +16,7 @@ from torch import Tensor
 
 from tui_trainer.data.augment import Box, build_change, random_box
 from tui_trainer.data.decode import Pixels
-from tui_trainer.data.header import Header, header
+from tui_trainer.data.header import MEGAPIXELS, Header, header
 from tui_trainer.data.jpeg import decoded
 from tui_trainer.data.transforms import Random, make_square, resize_into, square_of, to_tensor
 
@@ -30,6 +30,7 @@ class Spec:
     image_size: int
     channels: int
     resize: str
+    max_megapixels: float = MEGAPIXELS  # larger images are bad files
 
 
 class Pipeline:
@@ -62,7 +63,7 @@ class Pipeline:
         random = Random(self._seed, epoch, index)
         box = random_box(head.height, head.width, self._least, random)
         reduce = self._scale(head, box.height, box.width, self._spec.image_size, self._spec.image_size)
-        pixels = decoded(head, data, self._spec.channels, reduce)
+        pixels = self._decoded(head, data, reduce)
         self._cut(pixels, _moved(box, head, pixels), row)
         self._finish(row, random)
 
@@ -85,10 +86,9 @@ class Pipeline:
     def keeps(self) -> tuple[str | int | float | bool, ...]:
         """What decides the pixels that `stored` gives."""
         spec = self._spec
+        common = spec.channels, self._scaled, spec.image_size, spec.max_megapixels
         return (
-            (spec.channels, self._scaled, self.shrinks, spec.image_size, self.most_stored if self.shrinks else 0)
-            if self.random
-            else (spec.channels, self._scaled, spec.image_size, spec.resize)
+            (*common, self.shrinks, self.most_stored if self.shrinks else 0) if self.random else (*common, spec.resize)
         )
 
     def kept_size(self, head: Header) -> tuple[int, int] | None:
@@ -125,11 +125,14 @@ class Pipeline:
             self._square(head, data, torch.from_numpy(square))
             return square
         if kept == (head.height, head.width):
-            return decoded(head, data, channels, room=room)
-        pixels = decoded(head, data, channels, self._scale(head, head.height, head.width, *kept))
+            return self._decoded(head, data, room=room)
+        pixels = self._decoded(head, data, self._scale(head, head.height, head.width, *kept))
         small = _room((*kept, channels), room)
         resize_into(pixels, torch.from_numpy(small))
         return small
+
+    def _decoded(self, head: Header, data: bytes, reduce: int = 1, room: Pixels | None = None) -> Pixels:
+        return decoded(head, data, self._spec.channels, reduce, room, self._spec.max_megapixels)
 
     def _scale(self, head: Header, height: int, width: int, to_height: int, to_width: int) -> int:
         """The largest divisor at which (height, width) still has all that (to_height, to_width) shows."""
@@ -141,7 +144,7 @@ class Pipeline:
     def _square(self, head: Header, data: bytes, row: Tensor) -> None:
         size, mode = self._spec.image_size, self._spec.resize
         target = square_of(head.height, head.width, size, mode)
-        pixels = decoded(head, data, self._spec.channels, self._scale(head, head.height, head.width, *target))
+        pixels = self._decoded(head, data, self._scale(head, head.height, head.width, *target))
         if target == (size, size):
             resize_into(pixels, row)
         else:

@@ -80,6 +80,7 @@ def remember(index: Index, report: Report) -> None:
 def _entry(index: Index) -> Path:
     """The file for this index with the files as they are now."""
     digest = hashlib.blake2b(index.fingerprint().encode() + os.fsencode(index.root), digest_size=12)
+    digest.update(f"{index.max_megapixels} ".encode())
     for i in np.linspace(0, len(index) - 1, min(len(index), COMPARED)).astype(np.int64).tolist():
         try:
             status = os.stat(index.path(i))

@@ -5,6 +5,7 @@ Each kind has a module of its own that makes an `Index`; a new kind adds a modul
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from tui_trainer import user_code
@@ -28,6 +29,10 @@ def open_source(data: DataConfig, seed: int, *, trusted: bool = False, folder: P
         DataError: there is nothing to train on, or it cannot be read.
         ConfigError: the settings do not go together.
     """
+    return replace(_opened(data, seed, trusted, folder), max_megapixels=data.max_megapixels)
+
+
+def _opened(data: DataConfig, seed: int, trusted: bool, folder: Path | None) -> Index:
     if data.data.startswith(TORCHVISION):
         from tui_trainer.data import torchvision_sets  # imports torch
 

@@ -16,10 +16,12 @@ from torch import Tensor
 
 from tui_trainer.data.batches import as_floats, is_square
 from tui_trainer.data.datasets import Spec
+from tui_trainer.data.header import MEGAPIXELS
 from tui_trainer.data.transforms import RESAMPLER, Normalize, Standardize
 
 RESIZES = ("squash", "crop", "pad")
 LARGEST_SIDE = 4096
+LARGEST_IMAGE = 1000  # megapixels, as OpenCV is told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,10 +144,14 @@ def validation_preprocessing(metadata: Mapping[str, str]) -> Preprocessing:
         raise ValueError(f"image_size {size}, channels {channels}, resize {resize}")
     if said.get("resampler", RESAMPLER) != RESAMPLER:
         raise ValueError(f"resampler {said['resampler']}: another version of this program is needed")
+    most = said.get("max_megapixels", MEGAPIXELS)
+    if not isinstance(most, int | float) or not 0 < most <= LARGEST_IMAGE:
+        raise ValueError(f"max_megapixels {most}")
     sensible = all(map(math.isfinite, (*mean, *std))) and all(value > 0 for value in std)
     if not sensible or len(mean) != channels or len(std) != channels:
         raise ValueError(f"mean {mean}, std {std}")
-    return Preprocessing(spec=Spec(image_size=size, channels=channels, resize=resize), mean=mean, std=std)
+    spec = Spec(image_size=size, channels=channels, resize=resize, max_megapixels=most)
+    return Preprocessing(spec=spec, mean=mean, std=std)
 
 
 def _of_rows(said: Mapping[str, Any]) -> Preprocessing:

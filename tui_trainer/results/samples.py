@@ -175,8 +175,8 @@ def picture(index: Index, number: int, channels: int = 3) -> Pixels | None:
     try:
         pictures = index.pictures
         if pictures is not None:
-            return decode(pictures.encoded(number), channels)
-        return read_image(index.path(number), channels)
+            return decode(pictures.encoded(number), channels, max_megapixels=index.max_megapixels)
+        return read_image(index.path(number), channels, index.max_megapixels)
     except BadImageError:
         return None
 

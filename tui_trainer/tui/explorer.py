@@ -152,7 +152,7 @@ class Draw:
         preset, note = ("none", ", not augmented while a run trains") if view.still else (view.augment, "")
         augment = "" if view.augment == "none" else note or f", augment {preset}"
         self.caption = f"{display(model, 24)} sees {side}x{side} {colour}, {view.resize}{augment}"
-        spec = Spec(image_size=side, channels=channels, resize=view.resize)
+        spec = Spec(image_size=side, channels=channels, resize=view.resize, max_megapixels=index.max_megapixels)
         if isinstance(index.inputs, Stream):
             self._draw_stream(index, spec, preset, stopped)
             return

@@ -21,10 +21,10 @@ class Group:
 
 DATA = (
     Group("", ("data", "val_data", "val_fraction", "task", "image_size", "channels", "resize", "augment")),
-    Group("pixels", ("crop_scale", "normalize", "mean", "std")),
+    Group("pixels", ("crop_scale", "normalize", "mean", "std", "max_megapixels", "max_bad")),
     Group("cache", ("cache", "cache_limit", "cache_shrink")),
     Group("tables", ("target", "features", "ignore_columns", "missing", "part_column", "header")),
-    Group("manifests", ("path_column", "targets", "label_separator", "data_root", "data_args", "max_bad")),
+    Group("manifests", ("path_column", "targets", "label_separator", "data_root", "data_args")),
     Group("streams", ("query", "order_key", "stream", "follow")),
 )
 LOADER = (
