@@ -16,10 +16,12 @@ from torch.utils.data import DistributedSampler
 from tui_trainer.commands import Pause, Resume, Set, Stop
 from tui_trainer.config import build
 from tui_trainer.engine.frozen import Frozen
+from tui_trainer.engine.ranks import Clock
 from tui_trainer.engine.together import Together
 from tui_trainer.events import Evaluated, Event, Progress, RunEnded, SettingChanged, Warned
 from tui_trainer.run import prepare
 
+from ..conftest import MemoryBatch
 from .rank_work import Inbox, network, rank_job, run
 
 EPOCHS, LONG = 8, 43  # of 6 steps: 48 and 258
@@ -52,9 +54,13 @@ def curve(ranks: Any, epochs: int = EPOCHS) -> Any:
 class MeanOfMeans(Together):
     """The usual recipe, as a control: each rank's mean counts the same, however many samples it has."""
 
+    def begin(self, samples: int, waited: float, clock: Clock) -> bool:
+        begun = super().begin(samples, waited, clock)
+        self._shared.begin(self._usual / self.size)  # type: ignore[arg-type] # as if each had as many as the others
+        return begun
+
     def weigh(self, loss: Tensor, samples: int, batches: int) -> Tensor:
-        self._samples()
-        return self._shared.with_loss(loss)
+        return self._shared.weigh(loss, self._usual / self.size, self._usual)  # type: ignore[arg-type]
 
 
 def mean_of_means(ranks: Any) -> Any:
@@ -112,6 +118,22 @@ def real_run(ranks: Any) -> Any:
     warned = sorted(event.message for event in events if isinstance(event, Warned))
     recorded = [event.kind for event in made.folder.read_events()]
     return {"evaluated": evaluated, "warned": warned, "weights": weights(made.job.model), "recorded": recorded}
+
+
+def unreadable(ranks: Any) -> Any:
+    """No file of the second batch can be read on any rank, and one of the third."""
+    job = rank_job(ranks, epochs=2)
+    original = job.train_loader.epoch
+
+    def epoch(number: int, start: int = 0) -> Any:
+        for batch in original(number, start):
+            kept = {2: 0, 3: 1 if ranks.rank == 0 else 0}.get(batch.number, 9)
+            yield MemoryBatch(batch.inputs[:kept], batch.targets[:kept], batch.number, ())
+
+    job.train_loader.epoch = epoch  # type: ignore[method-assign]
+    events = run(job)
+    samples = [event.samples for event in events if isinstance(event, Progress) and event.part == "train"]
+    return {"weights": weights(job.model), "steps": job.state.step, "samples": samples, "losses": losses(events)}
 
 
 class WithUnused(nn.Module):

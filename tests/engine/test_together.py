@@ -20,6 +20,7 @@ ALL = [
     scenarios.distributed_sampler,
     scenarios.accumulated,
     scenarios.not_finite_on_one_rank,
+    scenarios.unreadable,
     scenarios.unused_and_frozen,
     scenarios.commands_of_any_rank,
     scenarios.long_pause,
@@ -111,6 +112,16 @@ def test_a_loss_that_is_not_finite_on_one_rank_is_left_out_on_all(three: list[di
         assert found["not_finite_on_one_rank"]["warned"] == 1
         assert found["not_finite_on_one_rank"]["weights"].isfinite().all()
     assert torch.equal(*(three[rank]["not_finite_on_one_rank"]["weights"] for rank in (0, 2)))
+
+
+def test_batches_that_cannot_be_read_are_as_in_one_process(three: list[dict[str, Any]]) -> None:
+    wanted = alone(scenarios.unreadable)
+    assert wanted["steps"] == 10
+    for found in three:
+        here = found["unreadable"]
+        assert (here["steps"], here["samples"]) == (wanted["steps"], wanted["samples"])
+        assert farthest(here["weights"], wanted["weights"]) < CLOSE
+        assert farthest(here["losses"], wanted["losses"]) < CLOSE
 
 
 def test_unused_and_frozen_layers_train_as_in_one_process(three: list[dict[str, Any]]) -> None:

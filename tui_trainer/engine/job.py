@@ -133,7 +133,7 @@ class Job:
         self.pace = Pace(self.state.seconds)
         self.guard = Guard(self.model, self.optimizer)
         self.measure = self.measure or Classification(len(self.classes))
-        self.trained = self.ranks.wrap(self.model, self.forward)
+        self.trained = self.ranks.wrap(self.model, self.forward, self.train_loader.batch_size * self.grad_accum_steps)
         if self.ranks.size > 1:
             self.keeping.now = lambda: self.ranks.clock(self.clock)
         self.sums = Sums(self.measure, self.device, self.ranks)  # of the epoch so far

@@ -115,7 +115,7 @@ def keep_if_due(job: Job) -> Iterator[Event]:
         return  # the end of the epoch, validation included, is the better place
     if job.keeping.is_due(job.position):
         yield keep(job)
-    else:
+    elif job.checkpoints is not None:
         job.keeping.copy_best()
 
 

@@ -45,13 +45,13 @@ def train(job: Job, commands: Commands | None = None) -> Iterator[Event]:
         yield from thawed(job)
         for group in job.groups():
             yield from worries(job, group)
-            if not job.begin(group):  # none of its files could be read, or a stream waits for more
-                yield from obey(job, commands)
+            lr = job.schedule()
+            if not job.begin(group) or (scored := train_step(job, group)) is None:
+                yield from obey(job, commands)  # none of its files could be read, or a stream waits for more
                 if job.ending:
                     break
                 continue
-            lr = job.schedule()
-            job.count(group[-1].number, train_step(job, group))
+            job.count(group[-1].number, scored)
             is_log_step = job.state.step % job.log_every == 0 or group[-1].number == job.train_loader.batches
             yield from left_out(job, look=is_log_step)
             if is_log_step:

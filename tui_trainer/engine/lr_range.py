@@ -34,7 +34,7 @@ def lr_range(job: Job, steps: int = STEPS) -> Iterator[Point]:
     for step in range(steps):
         lr = LOW * (HIGH / LOW) ** (step / max(1, steps - 1))
         set_lr(job.optimizer, lr)
-        scored = train_step(job, list(itertools.islice(batches, job.grad_accum_steps)))
+        scored = train_step(job, list(itertools.islice(batches, job.grad_accum_steps))) or ()
         loss = sum(one.loss.item() for one in scored) / len(scored)
         average = KEPT * average + (1 - KEPT) * loss
         smooth = average / (1 - KEPT ** (step + 1))

@@ -41,13 +41,13 @@ class Ranks(Protocol):
     size: int
 
     def begin(self, samples: int, waited: float, clock: Clock) -> bool:
-        """A step over `samples` here begins, after `waited` seconds for batches in all; whether any rank has some."""
+        """A step over `samples` here begins, after `waited` seconds for batches in all; whether there may be any."""
 
     def clock(self, here: Clock) -> Moment:
         """What the clock of rank 0 said in the last step."""
 
-    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-        """The forward pass of training, through which gradients are shared."""
+    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int) -> Callable[[Tensor], Tensor]:
+        """The forward pass of training, through which gradients are shared; `samples` that a step usually has."""
 
     def batch(self, *, last: bool) -> AbstractContextManager[Any]:
         """Around forward and backward pass of a batch; gradients are shared in the `last` of a step."""
@@ -58,8 +58,11 @@ class Ranks(Protocol):
     def pass_by(self, backward: Callable[[Tensor], None], *, last: bool) -> None:
         """This rank has no sample in a batch; others may wait for its gradients, which are 0."""
 
-    def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]]:
-        """A loss () that is finite if those of all ranks are; where not, no batch of it may look as if it were."""
+    def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
+        """A loss () that is finite if those of all ranks are; where not, no batch of it may look as if it were.
+
+        None if no rank had a sample.
+        """
 
     def total(self, sums: Tensor) -> Tensor:
         """The sum over all ranks, the same bits on each."""
@@ -129,7 +132,7 @@ class Alone:
         """What it says here."""
         return here()
 
-    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int) -> Callable[[Tensor], Tensor]:
         """As it is."""
         return forward
 

@@ -22,8 +22,8 @@ class Scored(NamedTuple):
     targets: Tensor
 
 
-def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored]:
-    """Train on the batches of `group` as if they were one.
+def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored] | None:
+    """Train on the batches of `group` as if they were one; None if no rank has a sample of them.
 
     Each batch counts by its share of the samples, so that a short last one does not count double.
     """
@@ -45,7 +45,10 @@ def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored]:
             job.precision.backward(job.ranks.weigh(loss, count, len(group)))
         true = targets if mixed.ndim == targets.ndim else mixed.argmax(1)
         scored.append(Scored(loss.detach(), outputs.detach(), true))
-    whole, told = job.ranks.finite(scored)
+    found = job.ranks.finite(scored)
+    if found is None:
+        return None
+    whole, told = found
     if job.guard.step(whole, lambda: update(job)) and job.ema is not None:
         job.ema.update(job.model)
     return told

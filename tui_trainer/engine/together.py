@@ -1,13 +1,15 @@
-"""Several processes that train one model: what they have in common goes through one small exchange a step.
+"""Several processes that train one model: what they have in common goes through a small exchange every few steps.
 
-It is a gloo collective on the CPU, begun when a step's samples are in hand and read before its backward pass,
-so that it waits for nobody for whom the gradients would not wait too. It carries a few numbers; in the rare step
-in which somebody has more to say, commands and events follow as objects.
+What a step needs of all ranks travels with its gradients. The exchange is a gloo collective on the CPU, begun when a
+step's samples are in hand and read at its end, so that it waits for nobody for whom the gradients would not wait too:
+in each step if those are long, else in one of so many that a command waits `TURN` at most. It carries a few numbers;
+where somebody has more to say, commands and events follow as objects.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from tui_trainer.engine.step import Scored
 
 T = TypeVar("T")
+TURN = 50_000_000  # ns between two exchanges
 LONG_STEP = 50_000_000  # ns; commands that come during a longer step are asked for once more at its end
-SAMPLES, NEWS, CLOCK, STEP_NS, WAITED_NS = range(5)  # columns of the exchange
+GROWTH = 4  # of the steps between two exchanges from one to the next at most: a pause may have made the last one long
+NEWS, CLOCK, PASSED_NS, WAITED_NS = range(4)  # columns of the exchange
 NO_STEP = -1  # of CLOCK, in an exchange between steps
 WORD = "last word"  # key of the store under which a rank says why it ends
 # What collectives say when a rank is gone: gloo, NCCL, the store.
@@ -52,67 +56,78 @@ class Together:
         self._is_first_here = (self.rank if local_rank is None else local_rank) == 0
         self._restarts = restarts
         self._group = dist.new_group(backend="gloo", timeout=timeout)
-        self._row = torch.zeros(5, dtype=torch.int64)
-        self._table = [torch.zeros(5, dtype=torch.int64) for _ in range(self.size)]
+        self._row = torch.zeros(4, dtype=torch.int64)
+        self._table = [torch.zeros(4, dtype=torch.int64) for _ in range(self.size)]
         self._written = self._row.numpy()
-        self._known: list[list[int]] = [[0] * 5] * self.size  # what each rank wrote in the last exchange
         self._work: Any = None  # the exchange that is under way
-        self._fresh = False  # the commands of this step's exchange are not taken yet
+        self._every, self._turns = 1, 0  # steps from one exchange to the next, and since the last
+        self._in_step = False  # commands that came in an exchange of this step are not taken yet
+        self._long = False  # the last exchange was longer ago than `LONG_STEP`, for one step
         self._inbox: Commands | None = None
         self._outbox: list[Command | Event] = []
         self._sending: list[Command | Event] = []
         self._told: list[Command] = []
         self._heard: list[Event] = []
         self._gradients: SharedGradients | None = None
+        self._usual = 1  # samples of a step on all ranks, if it is whole
         self._began = time.perf_counter_ns()
         self._moment = Moment()
-        self._waited = 0  # ns
-        self._waits = self._began, [0] * self.size  # when they were last looked at, and what each rank had waited
+        self._waited = self._waited_before = 0  # ns
+        self._slowest = 0.0  # share of the time that any rank waited for batches
 
-    def _start(self, samples: int, clock: int) -> None:
+    def _start(self, clock: int) -> None:
         if self._inbox is not None:
             self._outbox += self._inbox.take()
         self._sending, self._outbox = self._outbox, []
         now = time.perf_counter_ns()
-        self._written[:] = samples, len(self._sending), clock, now - self._began, self._waited
-        self._began = now
+        self._written[:] = len(self._sending), clock, now - self._began, self._waited - self._waited_before
+        self._began, self._waited_before = now, self._waited
         self._work = dist.all_gather(self._table, self._row, group=self._group, async_op=True)
 
     def _finish(self) -> None:
         if self._work is None:
             return
         self._work.wait()
-        self._work, self._known = None, [row.tolist() for row in self._table]
-        if (bits := self._known[0][CLOCK]) != NO_STEP:
+        self._work, known = None, [row.tolist() for row in self._table]
+        if (bits := known[0][CLOCK]) != NO_STEP:
             self._moment = Moment(*(bool(bits >> place & 1) for place in range(len(Moment._fields))))
-        if any(row[NEWS] for row in self._known):
+        self._slowest = max(min(1.0, row[WAITED_NS] / row[PASSED_NS]) for row in known)
+        self._space(max(row[PASSED_NS] for row in known))
+        if any(row[NEWS] for row in known):
             for rank, items in enumerate(self.gathered(self._sending)):
                 self._told += [item for item in items if isinstance(item, Command)]
                 self._heard += [item for item in items if isinstance(item, Event) and rank != self.rank]
 
-    def _samples(self) -> int:
-        """Of the step at hand, on all ranks."""
-        self._finish()
-        return sum(row[SAMPLES] for row in self._known)
+    def _space(self, passed: int) -> None:
+        """How many steps or looks there are until the next exchange; `passed`: ns since the last."""
+        turns, self._turns = max(1, self._turns), 0
+        self._long = passed > LONG_STEP * turns
+        self._every = max(1, min(GROWTH * self._every, turns * TURN // passed))
+
+    def _is_time(self) -> bool:
+        """Whether the exchange is due in this step or look."""
+        self._turns += 1
+        return self._turns >= self._every
 
     def begin(self, samples: int, waited: float, clock: Clock) -> bool:
-        """Tell the others of a step; a rank with samples need not wait to know that there are some."""
+        """A step over `samples` here; whether other ranks have some shows at its end."""
         self._finish()
-        self._waited = int(waited * 1e9)
-        self._start(samples, sum(bit << place for place, bit in enumerate(clock())))
-        self._fresh = True
-        return samples > 0 or self._samples() > 0
+        self._waited, self._in_step = int(waited * 1e9), True
+        self._shared.begin(samples)
+        if self._is_time():
+            self._start(sum(bit << place for place, bit in enumerate(clock())))
+        return True
 
     def clock(self, here: Clock) -> Moment:
-        """What the clock of rank 0 said in the last step."""
+        """What the clock of rank 0 said in the last exchange."""
         self._finish()
         return self._moment
 
     # Gradients --------------------------------------------------------------------------------------------------------
 
-    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
+    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int) -> Callable[[Tensor], Tensor]:
         """The network whose gradients are those of all ranks."""
-        self._gradients = SharedGradients(model, forward)
+        self._gradients, self._usual = SharedGradients(model, forward, self.size), samples
         return self._gradients
 
     @property
@@ -125,20 +140,36 @@ class Together:
         return self._shared.batch(last=last)
 
     def weigh(self, loss: Tensor, samples: int, batches: int) -> Tensor:
-        """By the share of the samples of all ranks, times the number of ranks by which DDP divides."""
-        return self._shared.with_loss(loss) * (samples * self.size / self._samples())
+        """By the share of the samples that a step usually has."""
+        return self._shared.weigh(loss, samples, self._usual)
 
     def pass_by(self, backward: Callable[[Tensor], None], *, last: bool) -> None:
         """Gradients of 0 where the others wait for some."""
         if last:
-            nothing = self._shared(None)
-            backward(self._shared.with_loss(nothing) * 0)
+            backward(self._shared.carrying(self._shared(None) * 0))
 
-    def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]]:
-        """The mean loss of all ranks."""
-        mean = self._shared.mean_loss()
-        finite = mean.isfinite()
-        return mean, [one._replace(loss=one.loss.where(finite, torch.nan)) for one in scored]
+    def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
+        """The sum of all losses. Where the step had not as many samples as usual its gradients are scaled."""
+        counted = self._shared.counted()
+        if counted.device.type != "cpu":
+            return self._finite_there(counted, scored)
+        losses, samples = counted.tolist()
+        if not samples:
+            return None
+        if samples != self._usual:
+            self._shared.scale(self._usual / samples)
+        if not math.isfinite(losses):
+            scored = [one._replace(loss=torch.full_like(one.loss, torch.nan)) for one in scored]
+        return counted[0], scored
+
+    def _finite_there(self, counted: Tensor, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
+        """The same on a device, which only a rank without samples waits for; a factor of 1 changes nothing."""
+        losses, samples = counted.unbind()
+        if not scored and not samples.item():
+            return None
+        self._shared.scale(self._usual / samples)
+        finite = losses.isfinite()
+        return losses, [one._replace(loss=one.loss.where(finite, torch.nan)) for one in scored]
 
     def same_buffers(self, model: nn.Module) -> None:
         """Rank 0 sends its own."""
@@ -180,11 +211,7 @@ class Together:
 
     def slowest(self, share: float) -> float:
         """The greatest of all, as far as the last exchange knows."""
-        now, waited = time.perf_counter_ns(), [row[WAITED_NS] for row in self._known]
-        before, known = self._waits
-        self._waits = now, waited
-        longest = max(one - other for one, other in zip(waited, known, strict=True))
-        return max(share, min(1.0, longest / (now - before)))
+        return max(share, self._slowest)
 
     def by_first(self, act: Callable[[], T]) -> T:
         """What rank 0 gets of it; what the user can act on is raised on every rank."""
@@ -235,17 +262,19 @@ class Together:
         return self
 
     def take(self) -> list[Command]:
-        """What any rank was told. In a step its exchange has brought them; else, and after a long one, ask now."""
+        """What any rank was told. In a step its exchange has brought them; between steps, and after a long one, ask."""
+        came, in_step = self._work is not None, self._in_step
         self._finish()
-        if not self._fresh or max(row[STEP_NS] for row in self._known) > LONG_STEP:
-            self._start(0, NO_STEP)
+        self._in_step = False
+        if (came and self._long) or (not in_step and self._is_time()):
+            self._start(NO_STEP)
             self._finish()
-        self._fresh = False
         told, self._told = self._told, []
         return told
 
     def wait(self, seconds: float) -> None:
-        """Rank 0 waits for a command; the others will wait for it in the exchange."""
+        """Rank 0 waits for a command; the others will wait for it in the exchange, which the next look has."""
+        self._every = 1
         if self.rank == 0 and self._inbox is not None:
             self._inbox.wait(seconds)
 
@@ -261,5 +290,5 @@ class Together:
     def flush(self) -> None:
         """One more exchange; call it on every rank."""
         self._finish()
-        self._start(0, NO_STEP)
+        self._start(NO_STEP)
         self._finish()
