@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from textual._context import active_app
 from textual.pilot import Pilot
 
 from tests.conftest import PATIENCE
@@ -30,6 +32,22 @@ def _still(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(usage, "gpu_gigabytes", lambda: None)
     monkeypatch.setattr(usage, "memory_megabytes", lambda: 321.0)
     monkeypatch.setattr(usage, "cpu_share", lambda: 0.95)
+    monkeypatch.setattr("textual.screen.UPDATE_PERIOD", 0.001)
+    for user in ("app", "pilot"):
+        monkeypatch.setattr(f"textual.{user}.wait_for_idle", wait_for_idle)
+
+
+async def wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+    """Until nothing is left to do or to draw.
+
+    Textual's own waits until the process has computed nothing for 20 ms, twice a key: longer beside busy threads.
+    """
+    loop, app, end = asyncio.get_running_loop(), active_app.get(), time.monotonic() + max_sleep
+    idle = 0
+    while idle < 3 and time.monotonic() < end:
+        due = bool(app.screen_stack) and app.screen._update_timer._active.is_set()
+        await asyncio.sleep(0.001 if due else 0)
+        idle = 0 if due or loop._ready else idle + 1  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -37,7 +55,9 @@ def make_app() -> MAKER:
     """An app whose screens are filled in with some settings."""
 
     def make(first: str = "home", **settings: Value) -> TrainerApp:
-        return TrainerApp(resolve(settings), first=first)
+        app = TrainerApp(resolve(settings), first=first)
+        app.animation_level = "none"
+        return app
 
     return make
 
@@ -79,7 +99,8 @@ async def until(pilot: Pilot[int], done: Callable[[], object]) -> None:
     begin = time.monotonic()
     while not done():
         assert time.monotonic() - begin < PATIENCE, "it did not happen"
-        await pilot.pause(0.01)
+        await asyncio.sleep(0.005)  # a pause of the pilot asks every widget
+    await pilot.pause()
 
 
 async def settle(pilot: Pilot[int], app: TrainerApp) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input, OptionList, Static
 
-from tests.tui.conftest import MAKER
-from tests.tui.test_data_screen import report_text, settle, until
+from tests.tui.conftest import MAKER, until
+from tests.tui.test_data_screen import report_text, settle
 from tui_trainer.tui import preferences
 from tui_trainer.tui.screens.choose_folder import ChooseFolder, FolderTree
 from tui_trainer.tui.widgets.typed import complete
@@ -89,7 +89,9 @@ async def test_recent_folders_that_still_exist(make_app: MAKER, digits60: Path, 
         preferences.remember_folder(folder)
     app = make_app("data")
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("slash", "tab")
+        await pilot.press("slash")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "path")
+        await pilot.press("tab")
         recent = app.screen.query_one("#recent", OptionList)
         assert app.focused is recent
         assert [str(option.prompt) for option in recent.options] == [str(digits60), str(colour24)]

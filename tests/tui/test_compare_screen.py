@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.widgets import DataTable, Input, Static
 
 from tests.test_comparison import make_run
+from tests.tui.conftest import until
 from tui_trainer.config import resolve
 from tui_trainer.events import RunStarted, to_json
 from tui_trainer.run_folder import runs_root
@@ -94,8 +95,7 @@ async def test_the_best_earlier_run_on_the_same_data_is_behind_the_curves() -> N
     app = TrainerApp(resolve({}), follow=folder)
     async with app.run_test(size=(100, 30)) as pilot:
         score = app.get_screen("train").query_one("#score", Chart)
-        while "before" not in score._series:
-            await pilot.pause(0.05)
+        await until(pilot, lambda: "before" in score._series)
         assert score._series["before"].at(2.0, 0) == 0.75
 
 
@@ -105,6 +105,5 @@ async def test_the_page_of_a_run_is_written_from_the_list() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         await pilot.press("P")
-        while not (folder.path / "report.html").exists():
-            await pilot.pause(0.05)
+        await until(pilot, (folder.path / "report.html").exists)
     assert "Not tested" in (folder.path / "report.html").read_text()

@@ -16,8 +16,7 @@ from rich.color import ColorSystem
 from textual.pilot import Pilot
 from textual.widgets import OptionList, Static
 
-from tests.conftest import PATIENCE
-from tests.tui.conftest import MAKER
+from tests.tui.conftest import MAKER, until
 from tui_trainer.data import examine as examine_module
 from tui_trainer.data import sources
 from tui_trainer.data.index import TRAIN, Index
@@ -41,15 +40,6 @@ HOSTILE = (
 )
 
 
-async def until(pilot: Pilot[int], condition: Callable[[], object]) -> None:
-    """Wait for something that a thread brings about."""
-    for _ in range(int(PATIENCE / 0.05)):
-        await pilot.pause(0.05)
-        if condition():
-            return
-    raise AssertionError("it did not come about")
-
-
 def screen_of(app: TrainerApp) -> DataScreen:
     screen = app.get_screen("data")
     assert isinstance(screen, DataScreen)
@@ -66,7 +56,8 @@ async def settle(pilot: Pilot[int]) -> None:
         return look is None or (not look.working and bool(look.error or (draw is not None and not draw.working)))
 
     await until(pilot, done)
-    await pilot.pause(0.25)
+    screen._tick()
+    await pilot.pause()
 
 
 def report_lines(app: TrainerApp) -> list[str]:
@@ -201,7 +192,7 @@ async def test_another_step_cancels_and_coming_back_goes_on(
         look = screen_of(app)._look
         assert look is not None
         await pilot.press("question_mark")
-        await pilot.pause(0.3)
+        await pilot.pause()
         assert look.working  # a dialog does not end it
         await pilot.press("escape", "2")
         await until(pilot, lambda: not look.working)
@@ -291,7 +282,7 @@ async def test_a_thousand_classes_scroll_by_keys(make_app: MAKER, tmp_path: Path
     async with app.run_test(size=(80, 24)) as pilot:
         await settle(pilot)
         await pilot.press("tab", "end")
-        await pilot.pause(0.8)
+        await pilot.pause()
         view = screen_of(app).query_one(ReportView)
         assert app.focused is view
         assert view.scroll_y == view.max_scroll_y > 990

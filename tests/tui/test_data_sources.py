@@ -10,8 +10,8 @@ from textual.widgets import Input, Static
 from tests.conftest import ROOT
 from tests.data.streams_made import shard
 from tests.data.test_idx import write_pair
-from tests.tui.conftest import MAKER
-from tests.tui.test_data_screen import screen_of, until
+from tests.tui.conftest import MAKER, until
+from tests.tui.test_data_screen import screen_of
 
 SAMPLES = ROOT / "sample_data"
 CODE = ROOT / "tests" / "data" / "own_code.py"

@@ -9,6 +9,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import Static
 
+from tests.tui.conftest import until
 from tui_trainer import tune
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import Facts, FirstBatch, Measurement
@@ -68,15 +69,6 @@ def shown(app: TrainerApp, name: str) -> str:
     """The text of a part of the right side."""
     widget = app.get_screen("loader").query_one(f"#{name}", Static)
     return str(widget.content) if widget.display else ""
-
-
-async def until(pilot: Pilot[int], what: Callable[[], Any]) -> None:
-    """Wait for what a thread brings about."""
-    for _ in range(1000):
-        if what():
-            return
-        await pilot.pause(0.02)
-    raise AssertionError("it did not happen")
 
 
 async def measure_all(pilot: Pilot[int], app: TrainerApp, fake: FakeTune) -> None:

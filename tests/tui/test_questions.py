@@ -26,7 +26,8 @@ async def test_too_many_bad_files_are_a_question(
         monkeypatch.setattr(type(app), "action_start", lambda self: starts.append(float(self.draft.values["max_bad"])))
         await pilot.press(key)
         await until(pilot, lambda: not isinstance(app.screen, BadFilesScreen))
-        await pilot.pause(0.3)
+        app._tick()
+        await pilot.pause()
         assert starts == [0.9] * started
         assert not isinstance(app.screen, BadFilesScreen)
 
@@ -38,5 +39,6 @@ async def test_other_refusals_are_no_question(make_app: MAKER, digits60: Path) -
         session.say(DataError("There is nothing."))
         app.begin(session)  # type: ignore[arg-type]
         await until(pilot, lambda: app.trainer is not None and not app.trainer.running)
-        await pilot.pause(0.3)
+        app._tick()
+        await pilot.pause()
         assert not isinstance(app.screen, BadFilesScreen)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,7 @@ from textual.pilot import Pilot
 from textual.widgets import DataTable, Input, OptionList, Static
 
 from tests.conftest import DIGITS, ROOT, copy_digits
-from tests.tui.conftest import MAKER
+from tests.tui.conftest import MAKER, until
 from tui_trainer.results.outcomes import Regressed, classified
 from tui_trainer.results.tested import run_test
 from tui_trainer.results.trained import load_trained
@@ -40,15 +39,6 @@ def trained_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {"data": str(data), "epochs": 1, "threads": 1, "device": "cpu", "output_dir": str(folder)}
     list(LocalSession(build(settings)).events())
     return folder
-
-
-async def until(pilot: Pilot[int], what: Callable[[], object]) -> None:
-    """Wait for it."""
-    for _ in range(600):
-        await pilot.pause(0.05)
-        if what():
-            return
-    raise AssertionError("it did not happen")
 
 
 async def ended(pilot: Pilot[int], run: Path) -> TrainerApp:
@@ -88,8 +78,7 @@ async def test_figures_parts_and_order(make_app: MAKER, trained_run: Path) -> No
         assert sorted(worst) == ["0", "1", "2"]
         await pilot.press("p")
         await until(pilot, lambda: screen._error)
-        await pilot.pause(0.2)
-        assert "no test part" in words(screen, "#title")
+        await until(pilot, lambda: "no test part" in words(screen, "#title"))
         await pilot.press("p")
         await until(pilot, lambda: screen._shown is not None and screen._shown.part == "train")
         await pilot.press("w")

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.skipif(sys.version_info[:2] != (3, 11), reason="picture
 
 async def still(pilot: Pilot[int]) -> None:
     """Let the timer draw what there is, and the cursors stop blinking."""
-    await pilot.pause(0.15)
+    await pilot.pause()
+    pilot.app._tick()  # type: ignore[attr-defined]
     for field in pilot.app.screen.query(Input):
         field.cursor_blink = False
     await pilot.pause()

@@ -16,7 +16,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, OptionList, Static
 
 from tests.conftest import DIGITS
-from tests.tui.conftest import MAKER
+from tests.tui.conftest import MAKER, until
 from tui_trainer.models.lenet import LeNet
 from tui_trainer.run_folder import RunFolder, runs_root
 from tui_trainer.settings import Value
@@ -95,15 +95,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 Loaded = Callable[[Pilot[int]], WeightsScreen]
-
-
-async def until(pilot: Pilot[int], done: Callable[[], bool]) -> None:
-    """Wait for a thread's answer."""
-    for _ in range(600):
-        if done():
-            return
-        await pilot.pause(0.02)
-    raise TimeoutError(str(pilot.app.screen.query("#model-facts").first(Static).render()))
 
 
 async def looked_at(pilot: Pilot[int]) -> WeightsScreen:
@@ -291,7 +282,7 @@ async def test_layers_take_the_whole_width_of_a_narrow_terminal_while_they_have_
         await pilot.press("slash")
         assert table.size.width > before + 30
         await pilot.resize_terminal(120, 30)
-        assert screen.query_one("Form").display
+        await until(pilot, lambda: screen.query_one("Form").display)
 
 
 async def test_the_image_size_at_which_the_file_would_fit_is_said(make_app: MAKER) -> None:
