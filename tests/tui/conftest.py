@@ -44,7 +44,7 @@ async def wait_for_idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
     """
     loop, app, end = asyncio.get_running_loop(), active_app.get(), time.monotonic() + max_sleep
     idle = 0
-    while idle < 3 and time.monotonic() < end:
+    while idle < 3 and not app._exit and time.monotonic() < end:
         due = bool(app.screen_stack) and app.screen._update_timer._active.is_set()
         await asyncio.sleep(0.001 if due else 0)
         idle = 0 if due or loop._ready else idle + 1  # type: ignore[attr-defined]
