@@ -21,7 +21,8 @@ from tui_trainer.data import batches
 from tui_trainer.data.batches import Data
 from tui_trainer.data.index import TRAIN
 from tui_trainer.data.loader import worker_context
-from tui_trainer.engine.job import Batch, Job
+from tui_trainer.engine.job import Job
+from tui_trainer.engine.loader import Batch
 from tui_trainer.engine.metrics import build_measure
 from tui_trainer.engine.step import train_step
 from tui_trainer.loader_facts import (

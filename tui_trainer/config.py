@@ -91,6 +91,11 @@ class RunConfig:
     nproc: int = setting(
         1, "Processes, one a GPU, that train together; batch_size is that of all of them.", ge=1, le=1024
     )
+    strategy: str = setting(
+        "ddp",
+        "How processes share the model: ddp, each has all of it; fsdp, each a part, for what fits on no device.",
+        choices=("ddp", "fsdp"),
+    )
     max_restarts: int = setting(
         3, "Times that all processes start again from the last checkpoint when one is lost.", ge=0, le=1000
     )

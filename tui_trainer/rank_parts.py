@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -10,8 +12,14 @@ from torch import nn
 
 from tui_trainer.config import Config
 from tui_trainer.data.transforms import address
+from tui_trainer.engine.precision import DTYPES
 from tui_trainer.engine.ranks import Ranks
 from tui_trainer.errors import ConfigError
+from tui_trainer.models.catalog import shape_of
+from tui_trainer.strategy import FSDP, require_apt
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.sharding import Sharded
 
 
 def seed_all(seed: int) -> None:
@@ -48,8 +56,9 @@ def synchronised(model: nn.Module, config: Config, device: torch.device, ranks: 
     """The model with batch normalisation over the samples of all ranks, if that is asked for.
 
     Raises:
-        ConfigError: torch has it for GPUs only, or a batch is too small for all ranks.
+        ConfigError: torch has it for GPUs only, it does not go with the strategy, or a batch is too small.
     """
+    require_apt(config, ranks.size)
     if not config.recipe.sync_batchnorm or ranks.size == 1:
         return model
     if device.type != "cuda":
@@ -58,3 +67,23 @@ def synchronised(model: nn.Module, config: Config, device: torch.device, ranks: 
         raise ConfigError(f"sync_batchnorm: batch_size must be at least {2 * ranks.size}, 2 samples for each process.")
     made: nn.Module = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     return made
+
+
+def shard_out(model: nn.Module, config: Config, device: torch.device) -> None:
+    """Share the model out among the ranks, a part of it to each device.
+
+    Raises:
+        ConfigError: it cannot be shared out.
+    """
+    from tui_trainer.engine.sharding import shard
+
+    shard(model, device, DTYPES[config.recipe.amp_dtype or "bf16"] if config.recipe.amp else None)
+
+
+def sharded(model: nn.Module, config: Config, arguments: Mapping[str, Any]) -> Sharded | None:
+    """How a model that is shared out trains; `arguments` are those that it was built with."""
+    if config.run.strategy != FSDP:
+        return None
+    from tui_trainer.engine.sharding import Sharded
+
+    return Sharded(model, arguments["shape"] or shape_of(arguments["channels"], arguments["image_size"]))

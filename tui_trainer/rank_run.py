@@ -118,7 +118,7 @@ def _settled(arguments: Arguments, resolved: Resolved, place: Place) -> tuple[Re
             known = ("output_dir", "name", *WHICH_SAMPLES)  # of the run; a path may have been given from here
             flags = {name: value for name, value in arguments.values.items() if name not in known}
             return resolve({**flags, "resume": str(folder.path)}, folder.config), True
-    refuse_early(resolved.config)
+    refuse_early(resolved.config, place.size)
     return resolved, False
 
 

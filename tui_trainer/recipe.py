@@ -47,7 +47,7 @@ def optimizer_of(config: Config, model: nn.Module, trained: Sequence[nn.Paramete
         weight_decay=recipe.weight_decay,
         nesterov=recipe.nesterov,
         arguments=parse_arguments(recipe.optimizer_args),
-        fused=not config.model.freeze_epochs,
+        fused=not config.model.freeze_epochs and config.run.strategy != "fsdp",  # torch has few for shared-out tensors
     )
 
 

@@ -29,7 +29,8 @@ MAY_CHANGE = {
     "num_workers", "prefetch_factor", "persistent_workers", "timeout",
     "worker_type", "pin_memory", "device", "threads", "deterministic", "keep_checkpoints",
     "checkpoint_every", "keep_every", "auto_batch", "tensorboard", "output_dir", "name", "resume", "branch", "max_bad",
-    "trust_code", "nproc", "max_restarts", "allow_changed_data", "worker_init_fn", "multiprocessing_context",
+    "trust_code", "nproc", "strategy", "max_restarts", "allow_changed_data", "worker_init_fn",
+    "multiprocessing_context",
     "data", "val_data", "data_root", "targets",  # the fingerprint guards them: a dataset may have moved
 }  # fmt: skip
 

@@ -42,7 +42,7 @@ from tui_trainer.events import Warned
 from tui_trainer.every import parse_every
 from tui_trainer.failures import in_words, is_out_of_memory
 from tui_trainer.models import catalog
-from tui_trainer.rank_parts import begin_apart, require_same, seed_all, synchronised
+from tui_trainer.rank_parts import begin_apart, require_same, seed_all, shard_out, sharded, synchronised
 from tui_trainer.recipe import in_memory_format, parts_of
 from tui_trainer.repeating import repeatable
 from tui_trainer.resuming import Saved, circumstances
@@ -51,6 +51,7 @@ from tui_trainer.run_lock import RunLock
 from tui_trainer.running import Run
 from tui_trainer.settings import AUTO
 from tui_trainer.start_weights import Started, start_from
+from tui_trainer.strategy import FSDP
 from tui_trainer.whole_file import sweep, write_whole
 
 
@@ -195,6 +196,8 @@ def _placed(model: nn.Module, config: Config, device: torch.device) -> nn.Module
         TrainingError: it does not fit there.
     """
     try:
+        if config.run.strategy == FSDP:
+            shard_out(model, config, device)
         return in_memory_format(model, config).to(device)
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -234,6 +237,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started, ranks: Ra
         keeping=_keeping(config.run),
         model_name=config.model.model,
         frozen=frozen,
+        sharded=sharded(model, config, model_arguments(config, index)),
         weights_metadata=describe(config, data),
         checkpoint_extra={
             "fingerprint": index.fingerprint(),

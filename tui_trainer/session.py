@@ -17,6 +17,7 @@ from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import Event, from_json
 from tui_trainer.run_folder import Mailbox, RunFolder
 from tui_trainer.run_lock import is_running
+from tui_trainer.strategy import require_apt
 
 if TYPE_CHECKING:
     from tui_trainer.engine.ranks import Ranks
@@ -197,11 +198,12 @@ def _known(lines: Iterable[bytes]) -> Iterator[Event]:
                 yield event
 
 
-def refuse_early(config: Config) -> None:
+def refuse_early(config: Config, processes: int = 1) -> None:
     """What can be refused without PyTorch is refused before the seconds that it takes to load."""
     from tui_trainer.data.sources import require
     from tui_trainer.run_folder import new_folder_path
 
+    require_apt(config, max(processes, config.run.nproc))
     if not config.data.data:
         raise ConfigError("No dataset: give a folder, as in `tui-trainer --no-tui sample_data/digits`.")
     require(config.data)

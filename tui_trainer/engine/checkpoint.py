@@ -4,17 +4,19 @@
 `step-N.json` the same way. The rename of the manifest is the commit: a checkpoint without a
 manifest that agrees with it in size and SHA-256 does not exist. (torch.load does not check the
 CRCs that torch.save writes: most flipped bits would load silently.)
+
+Of a model that is shared out among ranks the tensors lie beside it in a folder `step-N.shards`, of whose files
+`step-N.pt` has sizes and SHA-256, and they are written before it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import io
 import json
-import os
 import re
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -22,9 +24,10 @@ from typing import Any, BinaryIO
 import torch
 from torch import Tensor
 
+from tui_trainer.engine import shards
 from tui_trainer.errors import WeightsError
 from tui_trainer.text import display
-from tui_trainer.whole_file import replacing, sync_folder, write_whole
+from tui_trainer.whole_file import replacing, require_space, sync_folder, write_whole
 
 SCHEMA_VERSION = 1
 SPARE = 1 << 20  # bytes that a checkpoint's names and numbers may take beside its tensors
@@ -71,7 +74,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any], keep: int, *, foreve
     Raises:
         OSError: it could not be written; earlier checkpoints are as they were.
     """
-    _require_space(folder, sum(t.numel() * t.element_size() for t in _tensors(state)) + SPARE)
+    require_space(folder, sum(t.numel() * t.element_size() for t in _tensors(state)) + SPARE)
     name, path = f"step-{step}.pt", folder / f"step-{step}.json"
     manifest: dict[str, Any] = {"schema": SCHEMA_VERSION, "step": step, "file": name, "keep": forever}
     with replacing(folder / name) as file:
@@ -86,7 +89,7 @@ def save(folder: Path, step: int, state: Mapping[str, Any], keep: int, *, foreve
     with replacing(path) as file:
         file.write(json.dumps(manifest).encode())
     sync_folder(folder)
-    _retire(folder, step, keep)
+    _retire(folder, step, keep, state.get(shards.SHARDS, {}).get("folder"))
     return name
 
 
@@ -98,13 +101,6 @@ def _tensors(value: object) -> Iterable[Tensor]:
             yield from _tensors(item)
 
 
-def _require_space(folder: Path, size: int) -> None:
-    """Refuse what will not fit before a byte of it is written; others may need what is left of the disk."""
-    disk = os.statvfs(folder)
-    if disk.f_bavail * disk.f_frsize < size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
-
-
 def _before(manifest: Path) -> dict[str, Any] | None:
     """What an earlier manifest of the same step says of its file."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -113,7 +109,7 @@ def _before(manifest: Path) -> dict[str, Any] | None:
     return None
 
 
-def _retire(folder: Path, step: int, keep: int) -> None:
+def _retire(folder: Path, step: int, keep: int, own: str | None) -> None:
     """Remove checkpoints that newer ones have made superfluous, and files of saves that were cut off."""
     older = [known for known in _steps(folder) if known <= step]  # a later one is damaged, or load_newest had taken it
     kept = set(older[:keep]) | {known for known in older[keep:] if _is_kept(folder, known)}
@@ -123,6 +119,10 @@ def _retire(folder: Path, step: int, keep: int) -> None:
             with contextlib.suppress(OSError):  # it takes space, and harms nothing
                 (folder / f"step-{old}.json").unlink(missing_ok=True)
                 (folder / f"step-{old}.pt").unlink(missing_ok=True)
+    for path in folder.glob("step-*"):
+        match = shards.FOLDER.fullmatch(path.name)
+        if match and path.name != own and int(match[1]) <= step and int(match[1]) not in kept - {step}:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _is_kept(folder: Path, step: int) -> bool:
@@ -165,7 +165,7 @@ def _load(folder: Path, step: int) -> dict[str, Any]:
     state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     if state["schema"] != SCHEMA_VERSION:
         raise ValueError(f"written by another version, schema {state['schema']}")
-    return state
+    return shards.verified(state, folder)
 
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,7 @@ from tui_trainer.engine.ema import Ema
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.guard import Guard
 from tui_trainer.engine.keeping import Keeping
+from tui_trainer.engine.loader import Batch, Loader
 from tui_trainer.engine.metrics import Classification, Measure, Whole
 from tui_trainer.engine.optim import set_lr
 from tui_trainer.engine.pace import Pace
@@ -27,10 +28,14 @@ from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.random_states import random_states, set_random_states
 from tui_trainer.engine.ranks import Alone, Moment, Ranks, states_of
 from tui_trainer.engine.schedule import Schedule
+from tui_trainer.engine.shards import filled
 from tui_trainer.engine.state import State, know_lengths, lengths_of
 from tui_trainer.engine.step import Scored, no_mix
 from tui_trainer.engine.sums import Sums
 from tui_trainer.metric_names import less_is_better
+
+if TYPE_CHECKING:
+    from tui_trainer.engine.sharding import Sharded
 
 
 class Commands(Protocol):
@@ -52,30 +57,6 @@ class NoCommands:
 
     def wait(self, seconds: float) -> None:
         """Nothing to wait for."""
-
-
-class Batch(Protocol):
-    """What a loader yields: `number` counts from 1 in the epoch, `warnings` tell of files left out."""
-
-    @property
-    def inputs(self) -> Tensor: ...  # noqa: D102
-    @property
-    def targets(self) -> Tensor: ...  # noqa: D102
-    @property
-    def number(self) -> int: ...  # noqa: D102
-    @property
-    def warnings(self) -> tuple[str, ...]: ...  # noqa: D102
-
-
-class Loader(Protocol):
-    """Batches of one part of the data, functions of the epoch's number; 0 where nobody knows how many there are."""
-
-    samples: int
-    batches: int
-    batch_size: int
-
-    def epoch(self, number: int, start: int = 0) -> Iterable[Batch]:
-        """The batches of epoch `number` after the first `start`."""
 
 
 @dataclass(kw_only=True)
@@ -103,6 +84,7 @@ class Job:
     precision: Precision = None  # type: ignore[assignment]  # float32 on `device`
     compiled: Compiled | None = None
     ema: Ema | None = None
+    sharded: Sharded | None = None  # `model` is shared out among the ranks
     patience: int = 0
     min_delta: float = 0.0
     min_epochs: int = 0
@@ -133,7 +115,8 @@ class Job:
         self.pace = Pace(self.state.seconds)
         self.guard = Guard(self.model, self.optimizer)
         self.measure = self.measure or Classification(len(self.classes))
-        self.trained = self.ranks.wrap(self.model, self.forward, self.train_loader.batch_size * self.grad_accum_steps)
+        usual = self.train_loader.batch_size * self.grad_accum_steps  # samples of a step
+        self.trained = self.ranks.wrap(self.model, self.forward, usual, self.sharded)
         if self.ranks.size > 1:
             self.keeping.now = lambda: self.ranks.clock(self.clock)
         self.sums = Sums(self.measure, self.device, self.ranks)  # of the epoch so far
@@ -254,12 +237,20 @@ class Job:
     def weights(self) -> tuple[dict[str, Tensor], dict[str, str]]:
         """The weights alone, with what stands beside them in a file."""
         metadata = {**self.weights_metadata, "step": str(self.state.step), "epoch": str(self.state.epoch)}
-        return self.kept.state_dict(), metadata
+        return self.sharded.weights() if self.sharded else self.kept.state_dict(), metadata
 
     def save_weights(self, name: str) -> None:
         """Write the weights alone, as `name`.safetensors."""
+        weights = self.weights()  # of all ranks
         if self.checkpoints is not None:
-            checkpoint.save_weights(self.checkpoints / f"{name}.safetensors", *self.weights())
+            checkpoint.save_weights(self.checkpoints / f"{name}.safetensors", *weights)
+
+    @torch.no_grad()
+    def take_part(self) -> None:
+        """Where the network is shared out, a rank without samples is needed in the forward pass of the others."""
+        if self.sharded:
+            with self.precision.autocast():
+                self.sharded.take_part()
 
     def to_dict(self) -> dict[str, Any]:
         """All that is needed to go on exactly, in types that torch.load(weights_only=True) takes."""
@@ -282,6 +273,7 @@ class Job:
 
     def load_dict(self, saved: Mapping[str, Any]) -> None:
         """Be where the run was when `saved` was made."""
+        saved = filled(saved, self.model, self.optimizer)
         self.state = State(**saved["state"])
         know_lengths((self.train_loader, self.val_loader), self.state.lengths)
         self.keeping.last = self.position

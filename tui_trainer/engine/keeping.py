@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tui_trainer.engine import checkpoint
+from tui_trainer.engine import checkpoint, shards
 from tui_trainer.engine.guard import MOST_IN_A_ROW
 from tui_trainer.engine.ranks import Moment
 from tui_trainer.errors import TrainingError
@@ -152,11 +152,19 @@ def save(job: Job) -> Event:
         OSError: it could not be written.
         TrainingError: the weights are not finite: a checkpoint of them would be worth nothing.
     """
-    if not all(parameter.isfinite().all() for parameter in job.model.parameters() if parameter.requires_grad):
+    if not all(job.ranks.gathered(_are_finite(job.model))):
         raise diverged(job, "The weights are not finite numbers any more")
     state = job.to_dict()
+    if job.sharded:
+        state = shards.write(state, job.checkpoints, job.ranks)
     file = job.keeping.write(job, job.checkpoints, state) if job.checkpoints is not None else ""
     return CheckpointSaved(epoch=job.state.epoch, step=job.state.step, file=file)
+
+
+def _are_finite(model: nn.Module) -> bool:
+    """Whether the weights that this rank has are numbers."""
+    trained = (parameter for parameter in model.parameters() if parameter.requires_grad)
+    return all(bool(getattr(parameter, "_local_tensor", parameter).isfinite().all()) for parameter in trained)
 
 
 def in_words(error: OSError) -> str:

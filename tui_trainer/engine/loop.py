@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from tui_trainer import commands as told
-from tui_trainer.engine.job import Batch, Commands, Job, NoCommands
+from tui_trainer.engine.ending import ended_in_words
+from tui_trainer.engine.job import Commands, Job, NoCommands
 from tui_trainer.engine.keeping import diverged, keep, keep_if_due, keep_last, leave_a_good_end, left_out
+from tui_trainer.engine.loader import Batch
 from tui_trainer.engine.metrics import never_predicted
 from tui_trainer.engine.step import train_step
 from tui_trainer.engine.sums import Sums, read_together
@@ -32,7 +34,6 @@ from tui_trainer.events import (
     SettingChanged,
     Warned,
 )
-from tui_trainer.metric_names import in_words, long_label
 
 PAUSED_LOOK = 0.05  # seconds between two looks at the commands of other processes while paused
 
@@ -87,6 +88,8 @@ def evaluate(job: Job, commands: Commands) -> Generator[Event, None, dict[str, f
             outputs, loss = forward(job, inputs, targets)
             sums.add(loss, outputs, targets)
             whole.add(outputs, targets)
+        else:
+            job.take_part()
         if batch.number % job.log_every == 0 or batch.number == job.val_loader.batches:
             yield from val_progress(job, batch.number, sums)
         yield from obey(job, commands)
@@ -278,23 +281,3 @@ def progress(job: Job, part: str, number: int, samples: int, lr: float, metrics:
         eta_seconds=job.pace.left(max(0, train_left), max(0, val_left)) if known else 0.0,
         data_wait=job.ranks.slowest(job.pace.data_wait()),
     )
-
-
-def ended_in_words(job: Job, outcome: str) -> str:
-    """The outcome as a sentence."""
-    state = job.state
-    at = f"epoch {state.epoch + 1}, step {state.step}" if state.batch else f"{state.epoch} epochs"
-    best = (
-        f"; best {long_label(job.monitor)} {in_words(job.monitor, state.best)} in epoch {state.best_epoch + 1}"
-        if state.best_epoch is not None and state.best is not None
-        else ""
-    )
-    kept = "the last checkpoint is kept" if job.keeping.last else "no checkpoint had been saved yet"
-    words = {
-        "finished": f"Finished {state.epoch} {'epoch' if state.epoch == 1 else 'epochs'}{best}.",
-        "early_stopped": f"Stopped early after {at}: no better {job.monitor} for {job.patience} epochs{best}.",
-        "out_of_time": f"Out of time (--max-minutes) after {at}, checkpoint saved{best}.",
-        "stopped": f"Stopped after {at}, checkpoint saved{best}.",
-        "aborted": f"Aborted after {at}; {kept}{best}.",
-    }
-    return words[outcome]

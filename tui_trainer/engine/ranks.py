@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from tui_trainer.engine.job import Commands
+    from tui_trainer.engine.precision import Precision
+    from tui_trainer.engine.sharding import Sharded
     from tui_trainer.engine.step import Scored
     from tui_trainer.errors import UserError
     from tui_trainer.events import Event
@@ -46,7 +48,9 @@ class Ranks(Protocol):
     def clock(self, here: Clock) -> Moment:
         """What the clock of rank 0 said in the last step."""
 
-    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int) -> Callable[[Tensor], Tensor]:
+    def wrap(
+        self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int, sharded: Sharded | None
+    ) -> Callable[[Tensor], Tensor]:
         """The forward pass of training, through which gradients are shared; `samples` that a step usually has."""
 
     def batch(self, *, last: bool) -> AbstractContextManager[Any]:
@@ -55,7 +59,7 @@ class Ranks(Protocol):
     def weigh(self, loss: Tensor, samples: int, batches: int) -> Tensor:
         """A mean loss () over `samples`, one of `batches` of the step, as its part of the mean over the whole step."""
 
-    def pass_by(self, backward: Callable[[Tensor], None], *, last: bool) -> None:
+    def pass_by(self, precision: Precision, *, last: bool) -> None:
         """This rank has no sample in a batch; others may wait for its gradients, which are 0."""
 
     def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
@@ -132,7 +136,9 @@ class Alone:
         """What it says here."""
         return here()
 
-    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int) -> Callable[[Tensor], Tensor]:
+    def wrap(
+        self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int, sharded: Sharded | None
+    ) -> Callable[[Tensor], Tensor]:
         """As it is."""
         return forward
 
@@ -144,7 +150,7 @@ class Alone:
         """By the share of the step's samples."""
         return loss if batches == 1 else loss * (samples / self._samples)
 
-    def pass_by(self, backward: Callable[[Tensor], None], *, last: bool) -> None:
+    def pass_by(self, precision: Precision, *, last: bool) -> None:
         """Nobody waits."""
 
     def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]]:

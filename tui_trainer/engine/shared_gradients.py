@@ -86,6 +86,10 @@ class SharedGradients:
         self._last = last
         return _NOTHING if last or self._ddp is None else self._ddp.no_sync()
 
+    def nothing(self, *, last: bool) -> Tensor | None:
+        """0 () that depends on every parameter, of a batch in which this rank has no sample; None if nobody waits."""
+        return self(None) if last else None
+
     def weigh(self, loss: Tensor, samples: int, usual: int) -> Tensor:
         """A mean loss () over so many samples, weighted; it is counted."""
         self._loss.add_(loss.detach(), alpha=samples * self._ranks)

@@ -11,7 +11,8 @@ from torch.nn.utils import clip_grad_norm_
 from tui_trainer.engine.optim import zero_grad
 
 if TYPE_CHECKING:
-    from tui_trainer.engine.job import Batch, Job
+    from tui_trainer.engine.job import Job
+    from tui_trainer.engine.loader import Batch
 
 
 class Scored(NamedTuple):
@@ -36,7 +37,7 @@ def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored] | None:
             inputs, targets = job.prepare(batch)
             count = targets.shape[0]  # `len` of a tensor costs a microsecond
             if not count:  # none of its files could be read, or all are those of other ranks
-                job.ranks.pass_by(job.precision.backward, last=last)
+                job.ranks.pass_by(job.precision, last=last)
                 continue
             inputs, mixed = job.mix(inputs, targets, job.state.epoch, batch.number)
             with job.precision.autocast():

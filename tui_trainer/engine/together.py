@@ -29,6 +29,8 @@ from tui_trainer.events import Event
 
 if TYPE_CHECKING:
     from tui_trainer.engine.job import Commands
+    from tui_trainer.engine.precision import Precision
+    from tui_trainer.engine.sharding import Sharded
     from tui_trainer.engine.step import Scored
 
 T = TypeVar("T")
@@ -68,7 +70,7 @@ class Together:
         self._sending: list[Command | Event] = []
         self._told: list[Command] = []
         self._heard: list[Event] = []
-        self._gradients: SharedGradients | None = None
+        self._gradients: SharedGradients | Sharded | None = None
         self._usual = 1  # samples of a step on all ranks, if it is whole
         self._began = time.perf_counter_ns()
         self._moment = Moment()
@@ -125,13 +127,15 @@ class Together:
 
     # Gradients --------------------------------------------------------------------------------------------------------
 
-    def wrap(self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int) -> Callable[[Tensor], Tensor]:
+    def wrap(
+        self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int, sharded: Sharded | None
+    ) -> Callable[[Tensor], Tensor]:
         """The network whose gradients are those of all ranks."""
-        self._gradients, self._usual = SharedGradients(model, forward, self.size), samples
+        self._gradients, self._usual = sharded or SharedGradients(model, forward, self.size), samples
         return self._gradients
 
     @property
-    def _shared(self) -> SharedGradients:
+    def _shared(self) -> SharedGradients | Sharded:
         assert self._gradients is not None
         return self._gradients
 
@@ -143,10 +147,12 @@ class Together:
         """By the share of the samples that a step usually has."""
         return self._shared.weigh(loss, samples, self._usual)
 
-    def pass_by(self, backward: Callable[[Tensor], None], *, last: bool) -> None:
+    def pass_by(self, precision: Precision, *, last: bool) -> None:
         """Gradients of 0 where the others wait for some."""
-        if last:
-            backward(self._shared.carrying(self._shared(None) * 0))
+        with precision.autocast():
+            nothing = self._shared.nothing(last=last)
+        if nothing is not None:
+            precision.backward(self._shared.carrying(nothing * 0))
 
     def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
         """The sum of all losses. Where the step had not as many samples as usual its gradients are scaled."""

@@ -43,7 +43,10 @@ RECIPE = (
         ("momentum", "nesterov", "weight_decay", "decay_norm_bias", "backbone_lr_factor", "optimizer_args"),
     ),
     Group("gradients", ("clip_grad_norm", "grad_accum_steps")),
-    Group("more devices", ("nproc", "sync_batchnorm", "lr_base_size", "lr_base_scale", "max_restarts", "auto_batch")),
+    Group(
+        "more devices",
+        ("nproc", "strategy", "sync_batchnorm", "lr_base_size", "lr_base_scale", "max_restarts", "auto_batch"),
+    ),
     Group("schedule", ("step_size", "gamma", "milestones", "plateau_patience", "min_lr")),
     Group(
         "regularisation",
