@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -210,17 +211,25 @@ def transport(folder: Path, count: int, rounds: int) -> None:
     bar("4", "DataLoader uint8 / ours", found.ratio("DataLoader uint8", "ours"), 8)
 
 
+KEPT: dict[str, dict[str, Any]] = {
+    "memory": {"cache": "memory"},
+    "memory, shrunk": {"cache": "memory", "cache_shrink": True},
+    "disk": {"cache": "disk"},
+    "disk, shrunk": {"cache": "disk", "cache_shrink": True},
+}
+
+
 def cache(folder: Path, count: int, rounds: int) -> None:
+    """Shrunk images have the shorter side 256, as those of a script that keeps them; the others are whole."""
     made.photos(folder, count, 500, 375)
-    kept: dict[str, Any] = {"resize": "crop", "num_workers": 0}
-    arms = {"memory": ours(folder, cache="memory", **kept)}
-    arms |= {f"{name}, shrunk": ours(folder, cache=name, cache_shrink=True, **kept) for name in ("memory", "disk")}
     sides: dict[str, Callable[[], object]] = {}
-    for name, data in arms.items():
+    for name, values in KEPT.items():
+        data = ours(folder, resize="crop", num_workers=0, **values)
         for part in ("train", "val"):
             epoch_of(data, part)()
             sides[f"{part} from {name}"] = epoch_of(data, part)
-    sides["val from memory, before normalisation"] = over(_Again(arms["memory"]))
+            if name == "memory":
+                sides[f"{part} from {name}, bytes"] = over(_Again(data, part))
     sides["train, torchvision"] = over(torchvision_loader(folder, training=True))
     sides["val, torchvision"] = over(torchvision_loader(folder, training=False))
     found = in_turns(sides, rounds)
@@ -229,32 +238,43 @@ def cache(folder: Path, count: int, rounds: int) -> None:
         part, _, kind = name.partition(" from ")
         if kind:
             bar("5", name, found.ratio(f"{part}, torchvision", name), 20 if part == "train" else 100)
+    filling(folder, count, rounds)
 
-    def fresh(where: str, **values: Any) -> Callable[[], None]:
+
+def filling(folder: Path, count: int, rounds: int) -> None:
+    """The epoch that writes, without what was before it: looking at sizes, and removing the files of the last."""
+    ready: dict[str, Callable[[], None]] = {}
+    held: dict[str, Data] = {}
+
+    def prepared(name: str, values: dict[str, Any]) -> Callable[[], None]:
         def one() -> None:
-            epoch_of(ours(folder, cache=where, **kept, **values))()
+            held.clear()
+            for path in (Path(os.environ["XDG_CACHE_HOME"]) / "tui-trainer" / "images").glob("*"):
+                path.unlink()
+            held[name] = ours(folder, resize="crop", num_workers=0, **values)
+            ready[name] = epoch_of(held[name])
 
         return one
 
-    def on_disk() -> None:
-        for path in (Path(os.environ["XDG_CACHE_HOME"]) / "tui-trainer" / "images").glob("*"):
-            path.unlink()
-        fresh("disk")()
+    def run(name: str) -> None:
+        ready[name]()
 
-    found = in_turns({"no cache": fresh("off"), "into memory": fresh("memory"), "onto disk": on_disk}, rounds)
+    ways = {"no cache": {"cache": "off"}, **KEPT}
+    before = {name: prepared(name, values) for name, values in ways.items()}
+    found = in_turns({name: partial(run, name) for name in ways}, rounds, before=before)
     show(found, count)
-    bar("5", "the epoch that fills memory / one without", 1 / found.ratio("no cache", "into memory"), most=1.08)
-    bar("5", "the epoch that fills the disk / one without", 1 / found.ratio("no cache", "onto disk"), most=1.08)
+    for name in KEPT:
+        bar("5", f"the epoch that fills {name} / one without", 1 / found.ratio("no cache", name), most=1.08)
 
 
 class _Again:
-    """Validation batches as the loader hands them over."""
+    """Batches as the loader hands them over, before normalisation."""
 
-    def __init__(self, data: Data) -> None:
-        self._data = data
+    def __init__(self, data: Data, part: str) -> None:
+        self._loader, self._number = data.train if part == "train" else data.val, iter(range(1 << 30))
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._data.val.epoch(0))
+        return iter(self._loader.epoch(next(self._number)))
 
 
 PARTS = {"train": (train, 640), "large": (large, 96), "evaluation": (evaluation, 640), "transport": (transport, 320),

@@ -45,13 +45,20 @@ def cpu_seconds() -> float:
     return total
 
 
-def in_turns(sides: Mapping[str, Callable[[], object]], rounds: int, warm: int = 1) -> Times:
-    """Measure; `warm` rounds before are not counted."""
+def in_turns(
+    sides: Mapping[str, Callable[[], object]],
+    rounds: int,
+    warm: int = 1,
+    before: Mapping[str, Callable[[], object]] | None = None,
+) -> Times:
+    """Measure; `warm` rounds before are not counted, nor what a side has to do `before`."""
     found, order = Times({name: [] for name in sides}, {name: [] for name in sides}), list(sides)
     shuffled = random.Random(0)
     for number in range(-warm, rounds):
         shuffled.shuffle(order)
         for name in order:
+            if before:
+                before[name]()
             gc.collect()
             wall, cpu = time.perf_counter(), cpu_seconds()
             sides[name]()

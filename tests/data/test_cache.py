@@ -104,6 +104,23 @@ def test_worker_processes_share_what_is_in_memory(digits60: Path) -> None:
     assert equal(first, epochs(built(digits60, cache="off")))
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_validation_images_are_read_where_they_are_kept(
+    digits60: Path, tmp_path: Path, where: str, workers: int
+) -> None:
+    values: dict[str, Any] = {"val_data": str(digits60), "num_workers": workers, "normalize": "none", "drop_last": True}
+    made = built(digits60, cache=where, **values)
+    wanted = read(made.val)
+    kept = made.kept.val
+    assert isinstance(kept, slots.MemorySlots | FileSlots)
+    begin, end = kept._memory.data_ptr(), kept._memory.data_ptr() + kept._memory.numel()
+    assert all(begin <= batch.inputs.data_ptr() < end for batch in made.val.epoch(1))
+    assert equal(read(made.val), wanted)
+    one = made.val._loader._read([(0, int(index)) for index in made.index.part(VAL)[:2]], None)  # type: ignore[attr-defined]
+    assert not begin <= one.inputs.data_ptr() < end  # a worker process would send all of it
+
+
 def test_shrinking_is_the_same_whether_there_or_not(photos: Path, decodings: list[int]) -> None:
     shrunk: dict[str, Any] = {"cache_shrink": True, "normalize": "none"}
     wanted = epochs(built(photos, cache="memory", **shrunk))
@@ -182,6 +199,13 @@ def test_a_short_write_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     made.put(1, np.ones((2, 2, 3), np.uint8), slots.FOREVER)
     assert made.told
     assert made.get(1, lambda _: None) is None
+
+
+def test_a_file_system_that_reserves_nothing_is_as_good(digits60: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = epochs(built(digits60, cache="off"), 1)
+    for call in (None, lambda *_: -1):
+        monkeypatch.setattr(slots, "_fallocate", call)
+        assert equal(epochs(built(digits60, cache="disk", normalize="none", seed=0), 1), wanted)
 
 
 def test_the_least_recently_used_make_room_but_none_in_use(digits60: Path, colour24: Path, user_cache: Path) -> None:

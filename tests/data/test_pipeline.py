@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from tui_trainer.data import pipeline
+from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import decode
 from tui_trainer.data.pipeline import Pipeline, Spec
-from tui_trainer.data.transforms import make_square, to_tensor
+from tui_trainer.data.transforms import make_square, resize_into, to_tensor
 
 rng = np.random.default_rng(2)
 
@@ -67,6 +68,20 @@ def test_about_half_of_the_crops_are_mirrored() -> None:
     made = Pipeline(spec(), "light")
     falling = sum(bool(row[0, 0, 0] > row[0, -1, 0]) for row in (filled(made, data, 0, i) for i in range(200)))
     assert 70 < falling < 130
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("height", "width"), [(9, 11), (31, 33), (200, 90), (77, 333)])
+def test_a_crop_is_mirrored_before_or_after_resampling_with_one_result(height: int, width: int, channels: int) -> None:
+    pixels = rng.integers(0, 256, (height, width, channels), dtype=np.uint8)
+    before = pixels.copy()
+    made = Pipeline(Spec(image_size=32, channels=channels, resize="squash"), "light")
+    rows = torch.zeros(2, 32, 32, channels, dtype=torch.uint8)
+    made._cut(pixels, Box(1, 2, height - 3, width - 4, True), rows[0])
+    mirrored = np.ascontiguousarray(pixels[1 : height - 2, 2 : width - 2][:, ::-1])
+    resize_into(mirrored, rows[1])
+    assert torch.equal(rows[0], rows[1])
+    assert np.array_equal(pixels, before)
 
 
 @pytest.mark.parametrize("preset", ["none", "light", "trivial"])

@@ -129,6 +129,19 @@ def test_normalize_is_torchvisions(channels_last: bool) -> None:
     torch.testing.assert_close(mine, wanted.as_subclass(torch.Tensor), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize("size", [1, 7, 30, 32, 65])
+@pytest.mark.parametrize("channels", [1, 2, 3])
+def test_both_layouts_hold_the_same_numbers(size: int, channels: int) -> None:
+    images = torch.from_numpy(rng.integers(0, 256, (3, size, size, channels), dtype=np.uint8))
+    args = (0.485, 0.456, 0.406)[:channels], (0.229, 0.224, 0.225)[:channels], torch.device("cpu")
+    planes, last = Normalize(*args)(images), Normalize(*args, channels_last=True)(images)
+    assert torch.equal(planes, last)
+    assert torch.equal(Normalize(*args)(images[:0]), planes[:0])
+    assert torch.equal(Normalize(*args)(images[1:]), planes[1:])
+    made = Normalize(*args)
+    assert torch.equal(planes, torch.addcmul(made._shift, images.float(), made._scale).permute(0, 3, 1, 2))
+
+
 def test_normalize_leaves_the_bytes_alone_and_takes_grey() -> None:
     images = torch.full((2, 4, 4, 1), 255, dtype=torch.uint8)
     out = Normalize((0.5,), (0.25,), torch.device("cpu"))(images)

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from tui_trainer.config import Config
-from tui_trainer.data.decode import BadImageError, header, read_file
+from tui_trainer.data.decode import BadImageError, Header, header, read_file
 from tui_trainer.data.index import TRAIN, VAL, Index
 from tui_trainer.data.pipeline import Pipeline
 from tui_trainer.data.slots import FileSlots, MemorySlots, Slots
@@ -75,7 +75,8 @@ def keep_images(config: Config, index: Index, train: Pipeline, val: Pipeline, *,
         return Kept(where=OFF, reason="given")
     if asked is None and config.recipe.epochs == 1:
         return Kept(where=OFF, reason="one epoch reads each image once")
-    parts = [_part(index, train, TRAIN), _part(index, val, VAL)]
+    heads = _heads(index)
+    parts = [_part(index, heads, train, TRAIN), _part(index, heads, val, VAL)]
     where, reason = (asked, "given") if asked else _chosen(config, parts, processes)
     if where == OFF:
         return Kept(where=OFF, reason=reason)
@@ -84,18 +85,21 @@ def keep_images(config: Config, index: Index, train: Pipeline, val: Pipeline, *,
     return Kept(where=where, reason=reason, train=kept[0], val=kept[1], told=_less(parts, limit) if asked else ())
 
 
-def _part(index: Index, pipeline: Pipeline, number: int) -> Part:
-    """Slots hold the largest image looked at, or half more than most do; a larger one is decoded each time."""
-    looked, sizes = 0, list[int]()
+def _heads(index: Index) -> list[Header]:
+    """Of some images, from all over the index."""
+    found = []
     for sample in np.linspace(0, len(index) - 1, min(LOOKED_AT, len(index))).astype(np.int64).tolist():
         with contextlib.suppress(BadImageError):
-            kept = pipeline.kept_size(header(_encoded(index, sample)))
-            looked += 1
-            sizes += [kept[0] * kept[1] * pipeline.channels] if kept else []
-        if not pipeline.random and sizes:
-            break  # all have one size
+            found.append(header(_encoded(index, sample)))
+    return found
+
+
+def _part(index: Index, heads: list[Header], pipeline: Pipeline, number: int) -> Part:
+    """Slots hold the largest image looked at, or half more than most do; a larger one is decoded each time."""
+    kept = [pipeline.kept_size(head) for head in heads]
+    sizes = [size[0] * size[1] * pipeline.channels for size in kept if size]
     count, size = int((index.parts == number).sum()), 0
-    if sizes and len(sizes) >= MOST_PARTS * looked:
+    if sizes and len(sizes) >= MOST_PARTS * len(heads):
         size = min(max(sizes), int(1.5 * np.quantile(sizes, 0.95)))
     return Part(pipeline, number, count, size)
 

@@ -93,12 +93,18 @@ class ImageDataset(Dataset[Sample]):
         return self.read(addresses)
 
     def read(self, addresses: list[Address], memory: Tensor | None = None) -> RawBatch:
-        """The samples as a batch, in `memory` (flat, uint8) if given; files that cannot be read are left out."""
+        """The samples as a batch, in `memory` (flat, uint8) if given; files that cannot be read are left out.
+
+        What is kept may be given where it lies, not to be changed, to whoever gives memory that no device reads.
+        """
+        lend = memory is not None and not memory.is_pinned()
         memory = torch.empty(len(addresses) * self.row_bytes, dtype=torch.uint8) if memory is None else memory
         rows = memory.view(len(addresses), *self._shape)
         samples = [index for _, index in addresses]
-        if samples and self.kept is not None and not self.pipeline.random and self.kept.batch(samples, rows):
-            return RawBatch(inputs=rows, targets=self._targets(samples), bad=[])
+        if samples and self.kept is not None and not self.pipeline.random:
+            whole = self.kept.batch(samples, rows, lend=lend)
+            if whole is not None:
+                return RawBatch(inputs=whole, targets=self._targets(samples), bad=[])
         good, bad = list[int](), list[tuple[bytes, str]]()
         for epoch, index in addresses:
             try:

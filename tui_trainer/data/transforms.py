@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -115,22 +116,32 @@ class Normalize:
         self._scale = torch.tensor([1 / (255 * s) for s in std], dtype=torch.float32, device=device)
         self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], dtype=torch.float32, device=device)
         self._channels_last, self._device = channels_last, device
-        self._pool: Pool | None = None
+        self._pools: dict[torch.dtype, Pool] = {}
         self._rows: dict[int, tuple[Tensor, Tensor]] = {}  # width -> scale and shift of a row of pixels
+        self._lines: dict[int, tuple[Tensor, Tensor]] = {}  # width -> those of a line of each plane
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise a batch that is on the device already."""
         count, height, width, channels = images.shape
         if self._channels_last:
-            flat = self._empty((count, height, width * channels))
+            flat = self._empty((count, height, width * channels), torch.float32)
             scale, shift = self._row(width)
             flat.copy_(images.reshape(flat.shape))
             torch.addcmul(shift, flat, scale, out=flat)
             return flat.view(count, height, width, channels).permute(0, 3, 1, 2)
-        planes = self._empty((count, channels, height, width))
-        planes.copy_(images.permute(0, 3, 1, 2))
-        scale, shift = self._scale[:, None, None], self._shift[:, None, None]
+        planes = self._empty((count, channels, height, width), torch.float32)
+        planes.copy_(self._planes(images))
+        scale, shift = self._line(width)
         return torch.addcmul(shift, planes, scale, out=planes)
+
+    def _planes(self, images: Tensor) -> Tensor:
+        """(N, S, S, C) to (N, C, S, S) uint8; OpenCV takes a pixel apart five times as fast as a copy by strides."""
+        count, height, width, channels = images.shape
+        if channels == 1 or not count or self._device.type != "cpu":
+            return images.permute(0, 3, 1, 2)
+        planes = self._empty((channels, count * height, width), torch.uint8)
+        cv2.split(images.reshape(count * height, width, channels).numpy(), list(planes.numpy()))
+        return planes.view(channels, count, height, width).permute(1, 0, 2, 3)
 
     @property
     def shift(self) -> Tensor:
@@ -148,13 +159,20 @@ class Normalize:
             self._rows[width] = self._scale.repeat(width), self._shift.repeat(width)
         return self._rows[width]
 
-    def _empty(self, shape: tuple[int, ...]) -> Tensor:
+    def _line(self, width: int) -> tuple[Tensor, Tensor]:
+        """The same for a line of each plane, (C, 1, W): two single numbers in one operation are not vectorised."""
+        if width not in self._lines:
+            scale, shift = self._scale[:, None, None], self._shift[:, None, None]
+            self._lines[width] = scale.repeat(1, 1, width), shift.repeat(1, 1, width)
+        return self._lines[width]
+
+    def _empty(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         if self._device.type != "cpu":
-            return torch.empty(shape, dtype=torch.float32, device=self._device)
-        size = math.prod(shape)
-        if self._pool is None or self._pool.size < size:
-            self._pool = Pool(size, np.dtype(np.float32))
-        return self._pool.take()[:size].view(shape)
+            return torch.empty(shape, dtype=dtype, device=self._device)
+        size, pool = math.prod(shape), self._pools.get(dtype)
+        if pool is None or pool.size < size:
+            pool = self._pools[dtype] = Pool(size, np.dtype(str(dtype).removeprefix("torch.")))
+        return pool.take()[:size].view(shape)
 
 
 class Standardize:
