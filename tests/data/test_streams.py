@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -13,6 +14,7 @@ from tui_trainer.config import Config
 from tui_trainer.data.batches import build_batches, scan, spec_of
 from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import Batch, Loader
+from tui_trainer.data.tar_shards import _split as split_name
 from tui_trainer.errors import ConfigError
 
 from .streams_made import UNEVEN, built, database, epoch_of, ids_of, lines, rows, shard, source
@@ -185,3 +187,14 @@ def test_each_lane_has_one_file_open_and_validation_in_between_shuts_none(kind: 
             assert len(all_of(epoch_of(data.val))) == data.index.size(VAL)
             assert before
             assert list(opened.values()) == before
+
+
+def test_members_are_split_as_the_library_does() -> None:
+    from webdataset.tariterators import base_plus_ext
+
+    draw = random.Random(0)
+    for _ in range(3000):
+        name = "".join(draw.choice("ab./\nA.") for _ in range(draw.randrange(9)))
+        key, suffix = base_plus_ext(name)
+        assert split_name(name) == (key, "" if key is None else suffix.lower()), name
+    assert split_name("__meta__.json") == (None, "")

@@ -7,6 +7,7 @@ from the headers; blocks are read by webdataset itself. Nothing is unpickled, an
 from __future__ import annotations
 
 import io
+import struct
 import tarfile
 from collections.abc import Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any
@@ -36,8 +37,11 @@ if TYPE_CHECKING:
 ENDINGS = (".tar", ".tar.gz", ".tgz")
 IMAGES = tuple(one.decode()[1:] for one in EXTENSIONS)
 TEXTS = ("cls", "cls2", "txt", "index", "label", "target")
+_KINDS = dict.fromkeys(IMAGES, "image") | dict.fromkeys(TEXTS, "text") | {"json": "json"}
 SMALL = 1 << 20  # bytes of a member that is read for the plan
 REGULAR = b"0\0"  # kinds of a member that is a file
+DIGITS = b" 01234567"
+HEADER = struct.Struct("100s24x12s20xB188xB")  # of a member: name, size, kind, first byte of a long name's begin
 END = bytes(1024)  # of an archive
 
 
@@ -94,8 +98,9 @@ class TarShards:
                 samples = list(tariterators.group_by_keys({**one, "__url__": ""} for one in members))
         except (*GONE, tarfile.TarError, ValueError) as error:
             raise UnreadableError(in_words(error)) from None
-        base = file << 40
-        return [Raw(base + number, self._name(file, one["__key__"]), one) for number, one in enumerate(samples, first)]
+        base, name = (file << 40) + first, self._names[file] + b":"
+        keys = [name + one["__key__"].encode("utf-8", "surrogateescape") for one in samples]
+        return [Raw(base + number, key, one) for number, (key, one) in enumerate(zip(keys, samples, strict=True))]
 
     def values(self, data: Any) -> Mapping[str, Any]:
         """What the members of a sample say.
@@ -177,40 +182,57 @@ def _plain(data: bytes) -> list[dict[str, Any]]:
 
     The library takes 35 microseconds for a sample, which is more than a small image takes to decode.
     """
-    from webdataset.tariterators import base_plus_ext
-
     samples: list[dict[str, Any]] = []
+    last, sample = "", dict[str, Any]()
     at = 0
     while at < len(data) and data[at]:
-        kind, long_name, large = data[at + 156], data[at + 345], data[at + 124] & 0x80
-        if kind not in REGULAR or long_name or large:
+        name, digits, kind, long_name = HEADER.unpack_from(data, at)
+        if kind not in REGULAR or long_name or digits[0] not in DIGITS:  # as those of a large size
             return []
-        name = data[at : at + 100].partition(b"\0")[0].decode("utf-8", "surrogateescape")
-        size = int(data[at + 124 : at + 136].strip(b" \0"), 8)
-        begin = at + tarfile.BLOCKSIZE
-        key, suffix = base_plus_ext(name)
-        if key is not None and not name.startswith("__"):
-            if not samples or samples[-1]["__key__"] != key:
-                samples.append({"__key__": key})
-            samples[-1][suffix.lower()] = data[begin : begin + size]
+        size, begin = _octal(digits), at + tarfile.BLOCKSIZE
+        key, suffix = _split(name.partition(b"\0")[0].decode("utf-8", "surrogateescape"))
+        if key is not None:
+            if key != last or not samples:
+                last, sample = key, {"__key__": key}
+                samples.append(sample)
+            sample[suffix] = data[begin : begin + size]
         at = begin + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     return samples
+
+
+def _octal(digits: bytes) -> int:
+    """A number of a header."""
+    return int(digits[:11] if digits[11] == 0 and digits[10] else digits.strip(b" \0"), 8)
+
+
+def _split(name: str) -> tuple[str | None, str]:
+    """Key and ending of a member, as the library finds them in twice the time; no key for what belongs to no sample."""
+    if name.startswith("__"):
+        return None, ""
+    folder, slash, last = name.rpartition("/")
+    base, dot, suffix = last.partition(".")
+    if base and dot and "\n" not in name:
+        return folder + slash + base, suffix.lower()
+    from webdataset.tariterators import base_plus_ext
+
+    key, suffix = base_plus_ext(name)
+    return key, "" if key is None else suffix.lower()
 
 
 def _understood(members: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
     """Columns: an image's bytes, texts and whole numbers, and what a JSON member holds; or what is wrong."""
     values: dict[str, Any] = {}
     for suffix, data in members.items():
-        if suffix.startswith("__"):
+        kind = _KINDS.get(suffix) or _KINDS.get(suffix.rpartition(".")[2])
+        if kind is None or suffix.startswith("__"):
             continue
-        last = suffix.rpartition(".")[2]
-        if last == "json":
+        if kind == "image":
+            values["image" if suffix in IMAGES else suffix] = data
+        elif kind == "text":
+            values[suffix] = data.decode("utf-8", "replace").strip()
+        else:
             found, reason = values_or_reason(data)
             if found is None:
                 return {}, f"its json member is {reason}"
             values |= found
-        elif last in IMAGES:
-            values["image" if suffix in IMAGES else suffix] = data
-        elif last in TEXTS:
-            values[suffix] = data.decode("utf-8", "replace").strip()
     return values, ""
