@@ -146,7 +146,7 @@ class LoaderConfig:
         None, "Batches of a stream that make an epoch; auto: until it ends.", unit="batches", ge=1
     )
     shuffle_buffer: int = setting(
-        4096, "Rows of a stream that are held and shuffled; of files 128 MB at most.", unit="rows", ge=1, le=100_000_000
+        4096, "Rows of a stream that are held and shuffled, 128 MB of them at most.", unit="rows", ge=1, le=100_000_000
     )
     pin_memory: bool | None = setting(None, "Page-locked host memory; auto: on with a GPU.")
     drop_last: bool = setting(False, "Leave out the last batch of an epoch if it is not full.")

@@ -22,7 +22,7 @@ from tui_trainer.data.index import TRAIN, VAL
 from tui_trainer.data.loader import Loader
 from tui_trainer.data.plan import Plan
 from tui_trainer.data.stream_columns import MOST_CLASSES, Tally
-from tui_trainer.errors import ConfigError, DataError
+from tui_trainer.errors import ConfigError, DataError, UserError
 
 from .streams_made import built, database, epoch_of, lines, picture, rows, shard
 
@@ -374,3 +374,21 @@ def test_a_plan_comes_back_from_its_file(tmp_path: Path) -> None:
     assert back.start.tolist() == plan.start.tolist()
     with pytest.raises(DataError, match="The plan of the stream is damaged"):
         Plan.from_bytes(other.to_bytes()[:-200])
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "sentence"),
+    [
+        ("tags", (["a"], ["a", "b"]), "the target tags holds lists, and a stream has one class or number in each"),
+        ("split", ("train", "val"), "column split says train or val, and a stream is split by a hash of its keys"),
+    ],
+)
+def test_a_column_of_lists_or_of_parts_is_refused(
+    tmp_path: Path, name: str, values: tuple[Any, Any], sentence: str
+) -> None:
+    spec = lines(tmp_path / "a.jsonl", ({"x": float(i), name: values[i % 2], "y": i % 2} for i in range(40)))
+    config = Config().replace(data=spec, stream=True, target=("tags",) if name == "tags" else ("y",))
+    with pytest.raises(UserError, match=sentence):
+        scan(config)
+    if name == "split":
+        assert scan(config.replace(ignore_columns=("split",))).inputs is not None

@@ -178,7 +178,7 @@ def test_each_lane_has_one_file_open_and_validation_in_between_shuts_none(kind: 
             lines(tmp_path / f"s-{i:02}.{kind}", rows(40, 40 * i))
     values = {"channels": 1} if kind == "tar.gz" else {"features": ("x",), "stream": True}
     data = built(f"{tmp_path}/s-*.{kind}", target=("y",), task="regression", shuffle_buffer=24, **values)
-    opened = data.train._order._stream.source._cursors  # type: ignore[union-attr]
+    opened = data.train._order._stream.source.files._cursors  # type: ignore[union-attr]
     for batch in data.train.epoch(0):
         lanes = [lane for lane, _ in opened]
         assert len(lanes) == len(set(lanes))

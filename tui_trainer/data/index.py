@@ -34,6 +34,7 @@ TRAIN, VAL, TEST = 0, 1, 2
 PARTS = ("train", "val", "test")
 CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression", "multilabel")
 _MAPPED = ("blob", "offsets", "targets", "parts", "file")
+TARGETS = "targets.json"  # counted, beside them
 PLANS = ("plan.npz", "val_plan.npz")  # in the folder of a run over a stream
 _TOGETHER = 1 << 14  # names that are hashed at a time: their letters stay in the cache of the processor
 
@@ -94,6 +95,8 @@ class Stream:
     facts: tuple[ColumnFacts, ...] = ()
     looked_at: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)  # training rows spread over the source
     target_moments: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+    counted: str = field(default="", repr=False)  # the targets, as JSON that a run keeps beside its plans
+    row_bytes: float = 0.0  # of a row of a database, about
     follow: bool = False  # the source grows, and is read as it does
 
     @property
@@ -282,6 +285,8 @@ def write_split(index: Index, path: Path) -> None:
         for number, plan in enumerate(index.inputs.plans):
             with replacing(path.with_name(PLANS[number])) as whole:
                 whole.write(plan.to_bytes())
+        with replacing(path.with_name(TARGETS)) as whole:
+            whole.write(index.inputs.counted.encode())
     with replacing(path) as whole:
         file = io.TextIOWrapper(whole, encoding="utf-8", errors="surrogateescape", newline="")
         rows = csv.writer(file)

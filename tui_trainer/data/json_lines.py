@@ -8,17 +8,7 @@ from typing import Any
 
 from tui_trainer.data.plan import Place, Plan
 from tui_trainer.data.raw import Raw, Walked
-from tui_trainer.data.stream_files import (
-    GONE,
-    Cursor,
-    UnreadableError,
-    base_of,
-    in_words,
-    is_packed,
-    open_at,
-    shards_of,
-    short_names,
-)
+from tui_trainer.data.stream_files import GONE, Shards, State, UnreadableError, base_of, in_words, open_at
 from tui_trainer.text import display
 
 ENDINGS = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
@@ -32,20 +22,13 @@ class JsonLines:
     unit = "lines"
 
     def __init__(self, source: str) -> None:
-        self.source = source
-        self.base = base_of(source)
-        self._files = shards_of(source)
-        self._names = short_names(self._files)
-        self._cursors: dict[tuple[int, int], Cursor] = {}
-
-    @property
-    def whole_files(self) -> bool:
-        """Whether a file can only be read from its begin on."""
-        return any(is_packed(place) for place in self._files)
+        self.source, self.base = source, base_of(source)
+        self.files = Shards(source)
+        self.whole_files = self.files.packed
 
     def walk(self, columns: tuple[str, ...] = ()) -> Iterator[Walked]:
         """Every line in order; what is not one has no values but a reason."""
-        for file, place in enumerate(self._files):
+        for file, place in enumerate(self.files.places):
             start = number = 0
             try:
                 for line in _lines(place):
@@ -57,7 +40,7 @@ class JsonLines:
                     start = end
             except GONE as error:
                 after = f" after line {number}" if number else ""
-                yield Walked(None, self._names[file], None, f"{in_words(error)}{after}")
+                yield Walked(None, self.files.names[file], None, f"{in_words(error)}{after}")
 
     def read(self, plan: Plan, block: int, lane: int = 0) -> list[Raw]:
         """The lines of a block; each lane has files of its own open.
@@ -66,9 +49,7 @@ class JsonLines:
             UnreadableError: the file cannot be read there.
         """
         file, first = int(plan.file[block]), int(plan.first[block])
-        self._close_others(lane, file)
-        cursor = self._cursors.setdefault((lane, file), Cursor(self._files[file]))
-        data = cursor.read(int(plan.start[block]), int(plan.end[block]))
+        data = self.files.read(lane, file, int(plan.start[block]), int(plan.end[block]))
         if data[-1:] != b"\n":
             data += b"\n"
         lines = data.split(b"\n")[:-1]
@@ -78,11 +59,6 @@ class JsonLines:
             for number, line in enumerate(lines, first)
             if line and not line.isspace()
         ]
-
-    def _close_others(self, lane: int, file: int) -> None:
-        """A lane goes from file to file; one that is left is closed."""
-        for held in [one for one in self._cursors if one[0] == lane and one[1] != file]:
-            self._cursors.pop(held).close()
 
     def values(self, data: Any) -> Mapping[str, Any]:
         """What a line says.
@@ -96,19 +72,18 @@ class JsonLines:
         return found
 
     def _name(self, file: int, number: int) -> bytes:
-        return b"%s:%d" % (self._names[file], number)
+        return b"%s:%d" % (self.files.names[file], number)
+
+    def state(self) -> list[State] | None:
+        """What changes when a file does."""
+        return self.files.state()
 
     def close(self) -> None:
         """Close the files."""
-        for cursor in self._cursors.values():
-            cursor.close()
-        self._cursors.clear()
+        self.files.close()
 
     def __str__(self) -> str:
         return display(self.source)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cursors": {}}
 
 
 def values_or_reason(line: bytes) -> tuple[dict[str, Any] | None, str]:

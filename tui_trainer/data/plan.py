@@ -130,8 +130,10 @@ class Place:
 class Planner:
     """Rows one after another to blocks, in memory that grows with their number only."""
 
-    def __init__(self) -> None:
-        self._size = FIRST_ROWS
+    def __init__(self, row_bytes: float = 0.0) -> None:
+        """`row_bytes`: what a row of a database takes, about, whose bytes no place tells."""
+        self._most = max(1, min(ROWS, int(BYTES / row_bytes))) if row_bytes else ROWS
+        self._size = min(FIRST_ROWS, self._most)
         self._blocks: list[_Block] = []
         self._bad: list[tuple[bytes, str]] = []
         self._bad_count = 0
@@ -142,8 +144,8 @@ class Planner:
         if last is None or not self._fits(last, place):
             last = _Block(file=place.file, start=place.start, end=place.end, first=place.number, rows=[0, 0], key=None)
             self._blocks.append(last)
-            if len(self._blocks) > MOST and self._size < ROWS:
-                self._size *= 2
+            if len(self._blocks) > MOST and self._size < self._most:
+                self._size = min(2 * self._size, self._most)
                 self._blocks = _in_pairs(self._blocks, self._size)
                 last = self._blocks[-1]
         last.end, last.key = place.end, place.key

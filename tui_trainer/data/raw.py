@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from tui_trainer.data.plan import Place, Plan
+from tui_trainer.data.stream_files import State
 
 
 class Raw(NamedTuple):
@@ -54,6 +55,9 @@ class RowSource(Protocol):
         Raises:
             ValueError: it cannot be understood.
         """
+
+    def state(self) -> list[State] | None:
+        """What changes when its rows do; None where nobody can know."""
 
     def close(self) -> None:
         """Let files and connections go."""

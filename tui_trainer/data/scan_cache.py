@@ -106,7 +106,7 @@ def _keep(entry: Path, index: Index, listed: Sequence[Stamp]) -> None:
 def _sweep(folder: Path) -> None:
     """What was not used for long goes, and what a crash left."""
     oldest = time.time() - KEPT
-    for path in (*folder.glob("*.index"), *folder.glob("*.look"), *folder.glob(".*.tmp")):
+    for path in (*folder.glob("*.index"), *folder.glob("*.look"), *folder.glob("*.plan"), *folder.glob(".*.tmp")):
         with suppress(OSError):
             if path.stat().st_mtime < oldest:
                 path.unlink()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tui_trainer.data.plan import Place, Plan
 from tui_trainer.data.raw import Raw, Walked
-from tui_trainer.data.stream_files import UnreadableError
+from tui_trainer.data.stream_files import State, UnreadableError, states_of
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display, user_path
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FILES = (".db", ".sqlite", ".sqlite3")
 URL = re.compile(r"(?!https?:|file:)[a-z][a-z0-9_]*(\+[a-z0-9_]+)?://", re.IGNORECASE)
+JOURNALS = ("-wal", "-journal")  # of SQLite, beside its file
 AT_A_TIME = 1000  # rows that a plan fetches
 
 
@@ -179,6 +180,13 @@ class Database:
             except exc.SQLAlchemyError as error:
                 raise DataError(f"{self} cannot be opened: {_said(error)}.") from None
         return self._held
+
+    def state(self) -> list[State] | None:
+        """Of a file of SQLite those of the file and of its journals; a server does not say."""
+        if not self._lite or not self._url.database:
+            return None
+        path = str(user_path(self._url.database))
+        return states_of([path, *(path + end for end in JOURNALS if os.path.exists(path + end))])  # noqa: PTH110 - texts
 
     def close(self) -> None:
         """End the connections."""

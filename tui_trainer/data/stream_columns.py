@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tui_trainer.data.image_columns import PATH, kind_of
 from tui_trainer.data.index import CLASSIFICATION, MULTILABEL, PARTS, REGRESSION, TRAIN
-from tui_trainer.data.manifest import MOSTLY, PATH_WORDS
-from tui_trainer.data.targets import FEW_NUMBERS, TARGET_WORDS
-from tui_trainer.data.walk import EXTENSIONS
+from tui_trainer.data.manifest import PATH_WORDS
+from tui_trainer.data.targets import FEW_NUMBERS, IN_PART, PART_WORDS, TARGET_WORDS
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display
 
 MOST_CLASSES = 10_000  # different texts of a target
 ODD = 3  # rows that are named
-BASE64 = 64  # letters of a text that may be an image
-
-BYTES, PATH, TEXT64 = "bytes", "path", "base64"  # how a column holds images
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +42,12 @@ def choose(rows: Sequence[Mapping[str, Any]], data: DataConfig, source: str, key
     names = tuple(dict.fromkeys(name for row in rows for name in row))
     image, kind = _image(rows, names, data, source)
     targets, why = _targets([name for name in names if name not in (key, image)], data, source)
+    listed = next((name for name in targets if any(isinstance(row.get(name), list | dict) for row in rows)), "")
+    if listed:
+        raise DataError(
+            f"{display(source)}: the target {display(listed, 60)} holds lists, and a stream has one class or number in "
+            "each target column: give each a column, or labels in one text as a table (--label-separator)."
+        )
     ignored = tuple(_named(name, names, "ignore_columns", source) for name in data.ignore_columns)
     given = tuple(_named(name, names, "features", source) for name in data.features)
     if image:
@@ -57,6 +57,12 @@ def choose(rows: Sequence[Mapping[str, Any]], data: DataConfig, source: str, key
         raise ConfigError(f"features names {display(both, 60)}, which is the target: leave it out.")
     others = tuple(name for name in names if name not in (*targets, *ignored, key))
     features = given or others
+    part = next((name for name in others if not given and _says_part(name, [row.get(name) for row in rows])), "")
+    if part:
+        raise ConfigError(
+            f"{display(source)}: column {display(part, 60)} says train or val, and a stream is split by a hash of its "
+            f"keys: leave the column out with --ignore-columns {display(part, 60)}, or give two streams (--val-data)."
+        )
     if not features:
         raise DataError(f"{display(source)} has no column besides the target: there is nothing to learn from.")
     odd = next((name for name in features if any(isinstance(row.get(name), list | dict | bytes) for row in rows)), "")
@@ -68,43 +74,20 @@ def choose(rows: Sequence[Mapping[str, Any]], data: DataConfig, source: str, key
     return Chosen(targets=targets, features=features, why=why, ignored=tuple(set(names) - {*features, *targets}))
 
 
+def _says_part(name: str, values: Sequence[Any]) -> bool:
+    return name.lower() in PART_WORDS and all(str(value).strip().lower() in IN_PART for value in values)
+
+
 def _image(rows: Sequence[Mapping[str, Any]], names: Sequence[str], data: DataConfig, source: str) -> tuple[str, str]:
     if data.path_column:
         name = _named(data.path_column, names, "path_column", source)
-        return name, _kind([row.get(name) for row in rows]) or PATH
+        return name, kind_of([row.get(name) for row in rows]) or PATH
     if data.features:
         return "", ""
-    kinds = {name: _kind([row.get(name) for row in rows]) for name in names if name not in data.target}
+    kinds = {name: kind_of([row.get(name) for row in rows]) for name in names if name not in data.target}
     found = [name for name, kind in kinds.items() if kind]
     found.sort(key=lambda name: (kinds[name] == PATH, name.lower() not in PATH_WORDS))
     return (found[0], kinds[found[0]]) if found else ("", "")
-
-
-def _kind(values: Sequence[Any]) -> str:
-    """How most of the values hold images, if they do."""
-    there = [value for value in values if value not in (None, "")]
-    for kind, holds in ((BYTES, _is_bytes), (PATH, _is_path), (TEXT64, _is_base64)):
-        if there and sum(map(holds, there)) >= MOSTLY * len(there):
-            return kind
-    return ""
-
-
-def _is_bytes(value: Any) -> bool:
-    return isinstance(value, bytes | memoryview | bytearray)
-
-
-def _is_path(value: Any) -> bool:
-    return isinstance(value, str) and os.fsencode(value.strip()).lower().endswith(EXTENSIONS)
-
-
-def _is_base64(value: Any) -> bool:
-    if not isinstance(value, str) or len(value) < BASE64:
-        return False
-    try:
-        head = base64.b64decode(value[:BASE64], validate=True)
-    except (binascii.Error, ValueError):
-        return False
-    return head.startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"RIFF", b"BM", b"II*", b"MM")) or head[4:8] == b"ftyp"
 
 
 def _targets(names: Sequence[str], data: DataConfig, source: str) -> tuple[tuple[str, ...], str]:
@@ -178,6 +161,24 @@ class Tally:
     def __post_init__(self) -> None:
         self.firsts, self.sums, self.squares = ([0.0] * self.width for _ in range(3))
         self.low, self.high = [math.inf] * self.width, [-math.inf] * self.width
+
+    def to_dict(self) -> dict[str, Any]:
+        """What was counted, in values that JSON holds."""
+        odd = [row.decode("utf-8", "surrogateescape") for row in self.odd]
+        return {**vars(self), "odd": odd, "different": [dict(one) for one in self.different]}
+
+    def restore(self, kept: Mapping[str, Any]) -> None:
+        """Be where a tally of the same targets was.
+
+        Raises:
+            ValueError, KeyError, TypeError, AttributeError: it is none.
+        """
+        if kept["width"] != self.width or len(kept["different"]) != len(PARTS):
+            raise ValueError("other targets")
+        values = {name: kept[name] for name in vars(self) if name != "max_bad"}
+        values["odd"] = [str(row).encode("utf-8", "surrogateescape") for row in kept["odd"]]
+        values["different"] = [Counter({str(name): int(n) for name, n in one.items()}) for one in kept["different"]]
+        vars(self).update(values)
 
     def add(self, values: Sequence[Any], part: int, row: bytes) -> str:
         """Count a row; why it cannot be counted, if so."""

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 from tui_trainer.errors import DataError
 from tui_trainer.text import display, user_path
 
+State = tuple[str, int, int, int, int]  # path, size, mtime and ctime in nanoseconds, inode
 TRIES, WAIT = 3, 0.3  # of a request, and seconds before the second one
 TIMEOUT = 30.0  # seconds without an answer
 SKIP = 1 << 20
@@ -156,6 +157,53 @@ class Cursor:
         if self._file is not None:
             self._file.close()
         self._file = None
+
+
+class Shards:
+    """The files of a source, of which each lane holds one open. Not for several threads at once."""
+
+    def __init__(self, source: str) -> None:
+        self.places = shards_of(source)
+        self.names = short_names(self.places)
+        self._cursors: dict[tuple[int, int], Cursor] = {}  # by lane and file
+
+    @property
+    def packed(self) -> bool:
+        """Whether one of them can only be read from its begin on."""
+        return any(is_packed(place) for place in self.places)
+
+    def read(self, lane: int, file: int, start: int, end: int) -> bytes:
+        """The bytes [start, end) of a file.
+
+        Raises:
+            UnreadableError: they are not there or cannot be read.
+        """
+        for held in [one for one in self._cursors if one[0] == lane and one[1] != file]:
+            self._cursors.pop(held).close()
+        return self._cursors.setdefault((lane, file), Cursor(self.places[file])).read(start, end)
+
+    def state(self) -> list[State] | None:
+        """What changes when one of them does; None where that costs a request, or one is not there."""
+        return None if any(map(is_remote, self.places)) else states_of(self.places)
+
+    def close(self) -> None:
+        """Close the files."""
+        for cursor in self._cursors.values():
+            cursor.close()
+        self._cursors.clear()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_cursors": {}}
+
+
+def states_of(places: Sequence[str]) -> list[State] | None:
+    """Size, times and number of each file; None if one is not there."""
+    try:
+        found = [os.stat(place) for place in places]
+    except OSError:
+        return None
+    times = [(one.st_size, one.st_mtime_ns, one.st_ctime_ns, one.st_ino) for one in found]
+    return [(place, *time) for place, time in zip(places, times, strict=True)]
 
 
 def open_at(place: str, start: int = 0) -> tuple[IO[bytes], int]:

@@ -20,11 +20,12 @@ from torch.utils.data import Dataset
 
 from tui_trainer.data.datasets import RawBatch, Sample, Spec
 from tui_trainer.data.decode import BadImageError, read_file
+from tui_trainer.data.image_columns import BYTES, PATH
 from tui_trainer.data.index import CLASSIFICATION, Index, Stream
 from tui_trainer.data.pipeline import Pipeline
 from tui_trainer.data.raw import Raw
 from tui_trainer.data.row_encoding import encode_row
-from tui_trainer.data.stream_columns import BYTES, PATH, as_class, as_number, missing
+from tui_trainer.data.stream_columns import as_class, as_number, missing
 from tui_trainer.data.stream_rows import spread_raws
 from tui_trainer.text import display
 

@@ -37,7 +37,7 @@ from tui_trainer.data.transforms import address
 from tui_trainer.errors import ConfigError, DataError, TooManyBadError
 from tui_trainer.text import display
 
-HELD = 128 << 20  # bytes of rows that wait at most, where they are known
+HELD = 128 << 20  # bytes of rows that wait at most
 THREADS = ("num_workers", "prefetch_factor", "timeout", "persistent_workers", "pin_memory")
 Slot = list[Raw]  # what takes one place in the epoch: a row, none that has gone, or with it one that has come
 
@@ -49,7 +49,7 @@ class StreamOrder(Sampler[list[At]]):
         self, stream: Stream, part: int, *, batch_size: int, batches: int, seed: int, shuffle: bool, window: int,
         places: int, ahead: bool, rank: int = 0, ranks: int = 1, lanes: int = LANES,
     ) -> None:  # fmt: skip
-        own = tuple(copy.copy(one) for one in stream.sources)  # what is open belongs to the thread of one order
+        own = tuple(copy.deepcopy(one) for one in stream.sources)  # what is open belongs to the thread of one order
         self._stream = replace(stream, sources=own)
         self._part, self._seed, self._shuffle = part, seed, shuffle
         self._batch_size, self.length, self.places = batch_size, batches, places
@@ -289,5 +289,5 @@ def _require_few(stream: Stream, bad_files: BadFiles, unit: str) -> None:
 def _window(stream: Stream, part: int, rows: int) -> int:
     """Rows that are held: as many as asked for, if that is not too much memory."""
     _, plan, _ = stream.origin(part)
-    each = 0.0 if plan.keys else float((plan.end - plan.start).sum()) / max(1, int(plan.rows.sum()))
+    each = stream.row_bytes if plan.keys else float((plan.end - plan.start).sum()) / max(1, int(plan.rows.sum()))
     return min(rows, int(HELD / each)) if each else rows

@@ -16,10 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from tui_trainer.data.index import CLASSIFICATION, PARTS, PLANS, TRAIN, VAL, Index, Stream
+from tui_trainer.data.index import CLASSIFICATION, PARTS, PLANS, TARGETS, TRAIN, VAL, Index, Stream
 from tui_trainer.data.json_lines import ENDINGS as LINES
 from tui_trainer.data.json_lines import JsonLines
 from tui_trainer.data.plan import Plan, Planner, parts_of
+from tui_trainer.data.plan_cache import PlanCache
 from tui_trainer.data.raw import RowSource, Walked
 from tui_trainer.data.row_encoding import encoding_of, facts_of
 from tui_trainer.data.sql import Database, is_database
@@ -79,17 +80,46 @@ def scan(data: DataConfig, seed: int, folder: Path | None = None) -> Index:
         raise ConfigError("follow reads a growing file of JSON lines: give that, and --val-data to validate on.")
     sources = [open_rows(source, data) for source in (data.data, data.val_data) if source]
     key = sources[0].key if isinstance(sources[0], Database) else ""
-    chosen = choose(_first_rows(sources[0]), data, data.data, key)
+    rows = _first_rows(sources[0])
+    chosen = choose(rows, data, data.data, key)
     tally = Tally(len(chosen.targets), data.max_bad)
     fraction = 0.0 if len(sources) > 1 else data.val_fraction
-    plans = [
-        _planned(source, chosen, tally, seed, fraction, number, _saved(folder, number))
-        for number, source in enumerate(sources)
-    ]
-    index = _index(data, seed, tuple(sources), tuple(plans), chosen, tally, fraction)
+    kept = PlanCache(sources, chosen, data, seed, fraction)
+    plans = kept.known(tally) if folder is None else _of_run(folder, tally, len(sources))
+    if plans is None:
+        each = _row_bytes(rows) if isinstance(sources[0], Database) else 0.0
+        plans = tuple(
+            _planned(source, chosen, tally, seed, fraction, number, _saved(folder, number), each)
+            for number, source in enumerate(sources)
+        )
+        if folder is None:
+            kept.keep(plans, tally)
+    index = _index(data, seed, tuple(sources), plans, chosen, tally, fraction)
     for source in sources:
         source.close()
     return index
+
+
+def _of_run(folder: Path | None, tally: Tally, count: int) -> tuple[Plan, ...] | None:
+    """The plans that a run began with, and what it counted; None of a run that has not kept that.
+
+    Raises:
+        DataError: a plan is damaged.
+    """
+    plans = [_saved(folder, number) for number in range(count)]
+    if folder is None or None in plans:
+        return None
+    try:
+        tally.restore(json.loads((folder / TARGETS).read_text("utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return tuple(plan for plan in plans if plan is not None)
+
+
+def _row_bytes(rows: Sequence[Mapping[str, Any]]) -> float:
+    """What a row takes, about."""
+    sizes = [len(value) if isinstance(value, str | bytes) else 32 for row in rows for value in row.values()]
+    return sum(sizes) / len(rows)
 
 
 def _saved(folder: Path | None, number: int) -> Plan | None:
@@ -120,10 +150,11 @@ def _first_rows(source: RowSource) -> list[Mapping[str, Any]]:
 
 
 def _planned(
-    source: RowSource, chosen: Chosen, tally: Tally, seed: int, fraction: float, number: int, saved: Plan | None
-) -> Plan:
+    source: RowSource, chosen: Chosen, tally: Tally, seed: int, fraction: float, number: int, saved: Plan | None,
+    row_bytes: float,
+) -> Plan:  # fmt: skip
     """The plan of a source, whose targets are counted on the way; of one that is known, the rows it knows."""
-    planner = Planner()
+    planner = Planner(row_bytes)
     wanted = (*chosen.targets, *((chosen.image,) if chosen.image and source.unit != "rows" else ()))
     known = _within(source, chosen, saved) if saved is not None else source.walk(chosen.targets)
     for some in _chunks(known):
@@ -174,6 +205,7 @@ def _index(
     stream = Stream(
         sources=sources, plans=plans, chosen=chosen, base=data.data_root or str(sources[0].base), val_fraction=fraction,
         seed=seed, counts=counts, target_moments=tally.moments(), follow=data.follow,
+        counted=json.dumps(tally.to_dict()),
     )  # fmt: skip
     for part in (TRAIN, VAL):
         if not stream.size(part):
@@ -184,7 +216,8 @@ def _index(
     roles = dict.fromkeys(chosen.features, "input") | dict.fromkeys(chosen.targets, "target")
     facts = facts_of(rows, columns, {**roles, chosen.image: "image"})
     looked_at = tuple({name: row.get(name) for name in (*chosen.features, *chosen.targets)} for row in rows)
-    stream = replace(stream, names=names, encoding=encoding, facts=facts, looked_at=looked_at)
+    size = _row_bytes(rows) if rows else 0.0
+    stream = replace(stream, names=names, encoding=encoding, facts=facts, looked_at=looked_at, row_bytes=size)
     given: tuple[tuple[str, Any, str], ...] = () if data.target else (("target", chosen.targets, chosen.why),)
     if data.stream is None and isinstance(sources[0], JsonLines):
         given += (("stream", True, "several files, packed, remote or large"),)

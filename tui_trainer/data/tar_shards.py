@@ -17,15 +17,14 @@ from tui_trainer.data.plan import Place, Plan
 from tui_trainer.data.raw import Raw, Walked
 from tui_trainer.data.stream_files import (
     GONE,
-    Cursor,
+    Shards,
+    State,
     UnreadableError,
     base_of,
     in_words,
     is_packed,
     is_remote,
     open_at,
-    shards_of,
-    short_names,
 )
 from tui_trainer.data.walk import EXTENSIONS
 from tui_trainer.errors import ConfigError
@@ -55,20 +54,13 @@ class TarShards:
             import webdataset  # noqa: F401 - said before anything is read
         except ImportError:
             raise ConfigError('Tar shards need the webdataset library: pip install "tui-trainer[tar]".') from None
-        self.source = source
-        self.base = base_of(source)
-        self._files = shards_of(source)
-        self._names = short_names(self._files)
-        self._cursors: dict[tuple[int, int], Cursor] = {}
-
-    @property
-    def whole_files(self) -> bool:
-        """Whether a file can only be read from its begin on."""
-        return any(is_packed(place) for place in self._files)
+        self.source, self.base = source, base_of(source)
+        self.files = Shards(source)
+        self.whole_files = self.files.packed
 
     def walk(self, columns: tuple[str, ...] = ()) -> Iterator[Walked]:
         """Every sample in order, images by their first bytes only."""
-        for file, place in enumerate(self._files):
+        for file, place in enumerate(self.files.places):
             count = 0
             try:
                 for at, key, values, reason in _samples(place, file):
@@ -76,7 +68,7 @@ class TarShards:
                     yield Walked(at, self._name(file, key), None if reason else values, reason)
             except (*GONE, tarfile.TarError) as error:
                 after = f" after {count} samples" if count else ""
-                yield Walked(None, self._names[file], None, f"{in_words(error)}{after}")
+                yield Walked(None, self.files.names[file], None, f"{in_words(error)}{after}")
 
     def read(self, plan: Plan, block: int, lane: int = 0) -> list[Raw]:
         """The samples of a block.
@@ -87,10 +79,7 @@ class TarShards:
         from webdataset import tariterators
 
         file, first = int(plan.file[block]), int(plan.first[block])
-        for held in [one for one in self._cursors if one[0] == lane and one[1] != file]:
-            self._cursors.pop(held).close()
-        cursor = self._cursors.setdefault((lane, file), Cursor(self._files[file]))
-        data = cursor.read(int(plan.start[block]), int(plan.end[block])) + END
+        data = self.files.read(lane, file, int(plan.start[block]), int(plan.end[block])) + END
         try:
             samples = _plain(data)
             if not samples:
@@ -98,7 +87,7 @@ class TarShards:
                 samples = list(tariterators.group_by_keys({**one, "__url__": ""} for one in members))
         except (*GONE, tarfile.TarError, ValueError) as error:
             raise UnreadableError(in_words(error)) from None
-        base, name = (file << 40) + first, self._names[file] + b":"
+        base, name = (file << 40) + first, self.files.names[file] + b":"
         keys = [name + one["__key__"].encode("utf-8", "surrogateescape") for one in samples]
         return [Raw(base + number, key, one) for number, (key, one) in enumerate(zip(keys, samples, strict=True))]
 
@@ -114,19 +103,18 @@ class TarShards:
         return values
 
     def _name(self, file: int, key: str) -> bytes:
-        return b"%s:%s" % (self._names[file], key.encode("utf-8", "surrogateescape"))
+        return b"%s:%s" % (self.files.names[file], key.encode("utf-8", "surrogateescape"))
+
+    def state(self) -> list[State] | None:
+        """What changes when a file does."""
+        return self.files.state()
 
     def close(self) -> None:
         """Close the files."""
-        for cursor in self._cursors.values():
-            cursor.close()
-        self._cursors.clear()
+        self.files.close()
 
     def __str__(self) -> str:
         return display(self.source)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_cursors": {}}
 
 
 class _Header(tarfile.TarInfo):
