@@ -103,6 +103,9 @@ class StreamItems(Dataset[Sample]):
         return target
 
     def _target(self, values: Mapping[str, Any]) -> Any:
+        value = values.get(self._chosen.targets[0])
+        if self._of_classes and type(value) is str and value in self._classes:  # nearly always
+            return self._classes[value]
         if reason := missing(values, self._chosen.targets):
             raise ValueError(reason)
         found = [values[name] for name in self._chosen.targets]

@@ -171,19 +171,20 @@ def _plain(data: bytes) -> list[dict[str, Any]]:
     The library takes 35 microseconds for a sample, which is more than a small image takes to decode.
     """
     samples: list[dict[str, Any]] = []
-    last, sample = "", dict[str, Any]()
-    at = 0
+    prefix, at = b"", 0
     while at < len(data) and data[at]:
         name, digits, kind, long_name = HEADER.unpack_from(data, at)
         if kind not in REGULAR or long_name or digits[0] not in DIGITS:  # as those of a large size
             return []
         size, begin = _octal(digits), at + tarfile.BLOCKSIZE
-        key, suffix = _split(name.partition(b"\0")[0].decode("utf-8", "surrogateescape"))
-        if key is not None:
-            if key != last or not samples:
-                last, sample = key, {"__key__": key}
-                samples.append(sample)
-            sample[suffix] = data[begin : begin + size]
+        name = name.partition(b"\0")[0]
+        if samples and name.startswith(prefix) and b"/" not in name[len(prefix) :]:
+            samples[-1][name[len(prefix) :].decode("utf-8", "surrogateescape").lower()] = data[begin : begin + size]
+        else:
+            key, suffix = _split(name.decode("utf-8", "surrogateescape"))
+            if key is not None:
+                samples.append({"__key__": key, suffix: data[begin : begin + size]})
+                prefix = key.encode("utf-8", "surrogateescape") + b"."
         at = begin + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     return samples
 
