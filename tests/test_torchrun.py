@@ -3,10 +3,12 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +21,7 @@ from tests.test_background import eventually
 from tui_trainer import flags, rank_run, torchrun
 from tui_trainer.config import resolve
 from tui_trainer.engine import world
-from tui_trainer.errors import DataError, TrainingError
+from tui_trainer.errors import ConfigError, DataError, TrainingError
 from tui_trainer.events import Evaluated, Event, RunEnded, RunStarted
 from tui_trainer.run_folder import RunFolder
 
@@ -33,6 +35,7 @@ def of(kind: type[Event], run: Path) -> list[Any]:
 def test_a_process_knows_its_place() -> None:
     assert torchrun.place({"RANK": "1"}) is None
     environment = {"RANK": "5", "WORLD_SIZE": "8", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4"}
+    environment |= {"MASTER_ADDR": "first", "MASTER_PORT": "29500"}
     place = torchrun.place({**environment, "TORCHELASTIC_RUN_ID": "job7", "TORCHELASTIC_RESTART_COUNT": "2"})
     assert place is not None
     assert (place.rank, place.size, place.local_rank, place.local_size) == (5, 8, 1, 4)
@@ -40,6 +43,31 @@ def test_a_process_knows_its_place() -> None:
     place = torchrun.place({**environment, torchrun.MEETING: "/somewhere", "TORCHELASTIC_RUN_ID": "none"})
     assert place is not None
     assert (place.launch, place.store) == ("", Path("/somewhere/store-0"))
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"RANK": "x", "WORLD_SIZE": "2"}, "RANK = x in the environment is no number"),
+        ({"RANK": "2", "WORLD_SIZE": "2"}, "ranks count from 0 to 1"),
+        ({"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "host"}, "but not MASTER_PORT"),
+    ],
+)
+def test_an_environment_that_no_launcher_leaves_is_refused(environment: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigError, match=f"{words}.*unset RANK and WORLD_SIZE for a single one"):
+        torchrun.place(environment)
+
+
+def test_processes_that_do_not_come_are_waited_for_only_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    monkeypatch.setattr(world, "MEET", timedelta(seconds=1))
+    for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}.items():
+        monkeypatch.setenv(name, str(value))
+    place = {"rank": 0, "size": 2, "local_rank": 0, "local_size": 1, "store": None, "restarts": False}
+    with pytest.raises(TrainingError, match=rf"Rank 0 did not meet the other 1 of 2 processes at 127.0.0.1:{port}"):
+        world.join(device="cpu", **place)  # type: ignore[arg-type]
 
 
 def test_a_refusal_reaches_the_launcher(tmp_path: Path) -> None:

@@ -18,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tui_trainer.background import Background, start_in
-from tui_trainer.errors import BY_EXIT_CODE, UserError
+from tui_trainer.errors import BY_EXIT_CODE, ConfigError, UserError
 from tui_trainer.run_folder import RunFolder
+from tui_trainer.text import display
 
 MEETING = "TUI_TRAINER_MEETING"  # names the folder through which the processes of one machine meet
 END_WITHIN = 300  # seconds in which a rank saves what it has before it is killed
+BY_TORCHRUN = "Start several processes by --nproc or torchrun; unset RANK and WORLD_SIZE for a single one."
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 
@@ -46,24 +48,38 @@ class Place:
 
 
 def place(environment: Mapping[str, str] = os.environ) -> Place | None:
-    """Where this process stands; None if no launcher started it."""
+    """Where this process stands; None if no launcher started it.
+
+    Raises:
+        ConfigError: what the launcher left in the environment does not go together.
+    """
     if "RANK" not in environment or "WORLD_SIZE" not in environment:
         return None
     launch = environment.get("TORCHELASTIC_RUN_ID", "none")
-
-    def number(name: str, default: int) -> int:
-        return int(environment.get(name, default))
-
+    rank, size = _number(environment, "RANK", 0), _number(environment, "WORLD_SIZE", 1)
+    if not 0 <= rank < size:
+        raise ConfigError(f"RANK = {rank} and WORLD_SIZE = {size}: ranks count from 0 to {size - 1}. {BY_TORCHRUN}")
+    missing = [name for name in ("MASTER_ADDR", "MASTER_PORT") if not environment.get(name)]
+    if missing and size > 1 and MEETING not in environment:
+        raise ConfigError(f"RANK and WORLD_SIZE are set, but not {' and '.join(missing)}. {BY_TORCHRUN}")
     return Place(
-        rank=number("RANK", 0),
-        size=number("WORLD_SIZE", 1),
-        local_rank=number("LOCAL_RANK", 0),
-        local_size=number("LOCAL_WORLD_SIZE", 1),
-        attempt=number("TORCHELASTIC_RESTART_COUNT", 0),
-        attempts=number("TORCHELASTIC_MAX_RESTARTS", 0),
+        rank=rank,
+        size=size,
+        local_rank=_number(environment, "LOCAL_RANK", 0),
+        local_size=_number(environment, "LOCAL_WORLD_SIZE", 1),
+        attempt=_number(environment, "TORCHELASTIC_RESTART_COUNT", 0),
+        attempts=_number(environment, "TORCHELASTIC_MAX_RESTARTS", 0),
         launch="" if launch == "none" else launch,
         meeting=Path(environment[MEETING]) if MEETING in environment else None,
     )
+
+
+def _number(environment: Mapping[str, str], name: str, default: int) -> int:
+    value = environment.get(name, str(default))
+    try:
+        return int(value)
+    except ValueError:
+        raise ConfigError(f"{name} = {display(value, 60)} in the environment is no number. {BY_TORCHRUN}") from None
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from torch._C._distributed_c10d import FileStore
+from torch._C._distributed_c10d import FileStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from tui_trainer.engine.ranks import Alone, Ranks
 from tui_trainer.engine.together import Together
-from tui_trainer.errors import ConfigError
+from tui_trainer.errors import ConfigError, TrainingError
+from tui_trainer.text import display
 
 TIMEOUT = timedelta(minutes=30)  # of a gradient's collective
+MEET = timedelta(minutes=10)  # within which all processes have to be there: machines may start one after another
 
 
 def join(
@@ -25,6 +29,7 @@ def join(
 
     Raises:
         ConfigError: there are fewer GPUs than ranks on this machine, or one GPU is named for all.
+        TrainingError: the others did not come.
     """
     gpus = torch.cuda.is_available() and device in ("auto", "cuda")
     if size == 1:
@@ -40,13 +45,30 @@ def join(
         torch.cuda.set_device(local_rank)
     dist.init_process_group(
         "cpu:gloo,cuda:nccl" if gpus else "gloo",
-        store=FileStore(str(store), size) if store else None,
-        init_method=None if store else "env://",
+        store=FileStore(str(store), size) if store else _store_of(rank, size),
         rank=rank,
         world_size=size,
         timeout=TIMEOUT,
     )
     return Together(local_rank=local_rank, restarts=restarts)
+
+
+def _store_of(rank: int, size: int) -> Store:
+    """The store at the launcher's address, through which all processes find each other.
+
+    Raises:
+        TrainingError: they did not.
+    """
+    try:
+        found: Store = next(rendezvous(f"env://?rank={rank}&world_size={size}", timeout=MEET))[0]
+    except (dist.DistError, ValueError, RuntimeError) as error:
+        where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        raise TrainingError(
+            f"Rank {rank} did not meet the other {size - 1} of {size} processes at {display(where, 120)} "
+            f"({display(str(error).partition(chr(10))[0], 200)}): is it the first machine's, and did all start?"
+        ) from None
+    found.set_timeout(TIMEOUT)
+    return found
 
 
 def leave(ranks: Ranks) -> None:
