@@ -113,7 +113,8 @@ def show(report: AnyReport) -> None:
     for label, text in report.facts():
         console.print(Text.assemble((f"{label:<11}", "dim"), text))
     console.print()
-    console.print(_bars(report, console))
+    if report.classes:
+        console.print(_bars(report, console))
     for warning in report.warnings():
         console.print(Text.assemble(("! ", "yellow"), warning))
     for name, reason in report.bad[:NAMED]:

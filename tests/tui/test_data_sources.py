@@ -30,8 +30,11 @@ CODE = ROOT / "tests" / "data" / "own_code.py"
         ({"data": str(SAMPLES / "digits.jsonl"), "stream": True}, "one of 10 classes", "sees 32x32 grey"),
         ({"data": "TAR"}, "samples", "sees 32x32 grey"),
         ({"data": f"{CODE}:Noisy", "trust_code": True}, "40: 32 train, 8 val", "of shape 4"),
+        ({"data": f"{CODE}:ShortStream", "val_data": f"{CODE}:ShortStream", "trust_code": True},
+         "as many as the stream has, which is known when an epoch of it has ended", "of shape 2"),
+        ({"data": f"{CODE}:Stream", "val_data": f"{CODE}:Stream", "trust_code": True}, "predicts target", "of shape 3"),
     ],
-)
+)  # fmt: skip
 async def test_the_screen_reports_on_it(
     make_app: MAKER, tmp_path: Path, settings: dict[str, object], shown: str, caption: str
 ) -> None:
@@ -50,6 +53,10 @@ async def test_the_screen_reports_on_it(
         assert report is not None
         assert shown in " ".join(text for fact in report.facts() for text in fact)
         await until(pilot, lambda: caption in str(screen.query_one("#caption", Static).content))
+        await pilot.pause()
+        assert app.crash is None
+        drawn = "\n".join(strip.text for strip in screen._compositor.render_strips())
+        assert all(name[:8] in drawn for name in report.classes[:1])
 
 
 async def test_a_file_is_chosen_as_a_folder_is(make_app: MAKER) -> None:

@@ -18,11 +18,12 @@ import numpy as np
 
 from tui_trainer.data import table_report
 from tui_trainer.data.copies import copies_among
-from tui_trainer.data.index import Index, Rows, Stream
+from tui_trainer.data.index import PARTS, Index, Own, Rows, Stream
 from tui_trainer.data.report import Copies, Report, sizes_of
 from tui_trainer.data.table_report import TableReport
 from tui_trainer.data.target_bars import bars_of, targets_in_words
 from tui_trainer.data.together import together
+from tui_trainer.text import display
 
 if TYPE_CHECKING:
     from tui_trainer.data.header import Header
@@ -96,6 +97,9 @@ def examine(
     if isinstance(index.inputs, Stream):
         yield table_report.report_of_stream(index)
         return
+    if isinstance(index.inputs, Own) and index.inputs.streams:
+        yield _of_own_stream(index)
+        return
     if index.inputs is not None:
         yield _of_pictures(_Seen(index, limits or Limits()), index)
         return
@@ -113,6 +117,15 @@ def examine(
                 yield seen.report(stage)
                 last = time.monotonic()
     yield seen.report("")
+
+
+def _of_own_stream(index: Index) -> Report:
+    """Of what nobody knows how much there is."""
+    names = display(", ".join(index.classes or index.target_names), 200)
+    return Report(
+        root=index.root, classes=(), counts=((),) * len(PARTS), images=0, task=index.task, target=names,
+        item=index.task_reason, notes=index.warnings,
+    )  # fmt: skip
 
 
 def _of_pictures(seen: _Seen, index: Index) -> Report:

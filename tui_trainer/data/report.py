@@ -66,6 +66,7 @@ class Report:
     bad: tuple[tuple[bytes, str], ...] = ()  # name relative to the root, reason
     copies: tuple[Copies, ...] = ()
     notes: tuple[str, ...] = ()  # what the scan warned of
+    item: str = ""  # of a stream of one's own, of which nothing is counted: what came back first
     stage: str = ""  # what is being looked at: headers, contents, or decoded; empty at the end
 
     @property
@@ -101,6 +102,14 @@ class Report:
 
     def facts(self) -> list[tuple[str, str]]:
         """Label and text of what there is."""
+        if self.item:
+            known = "as many as the stream has, which is known when an epoch of it has ended"
+            of_classes = self.task == CLASSIFICATION
+            return [
+                ("samples", known),
+                ("looked at", self.item),
+                ("classes" if of_classes else "predicts", self.target),
+            ]
         parts = ", ".join(f"{n:,} {part}" for n, part in zip(self.in_part, PARTS, strict=True) if n)
         found = [("images", f"{self.images:,}: {parts}"), self._targets_in_words()]
         if self.sizes:
@@ -146,7 +155,7 @@ class Report:
 
     def warnings(self) -> list[str]:
         """What is wrong, a sentence each, the worst first."""
-        return [*self.faults(), *self._about_classes(), *self.notes]
+        return [*self.faults(), *([] if self.item else self._about_classes()), *self.notes]
 
     def _about_copies(self) -> list[str]:
         leaks = [group for group in self.copies if group.across_parts]

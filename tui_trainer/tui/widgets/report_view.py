@@ -73,7 +73,8 @@ class ReportBody(Widget):
         self._report, self._before, self._width = report, tuple(before), 0
         if report is not None:
             self._totals = report.in_class
-            self._most, self._longest = max(self._totals), max(cell_len(display(name)) for name in report.classes)
+            self._most = max(self._totals, default=0)
+            self._longest = max((cell_len(display(name)) for name in report.classes), default=0)
         self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
@@ -106,7 +107,7 @@ class ReportBody(Widget):
             self._lines += _folded("    ", f"{display(name)}: {reason}", "text", width)
         if len(report.bad) > NAMED:
             self._lines += _folded("    ", f"and {len(report.bad) - NAMED:,} more", "text", width)
-        self._lines.append(self._legend())
+        self._lines += [self._legend()] if report.classes else []
 
     @property
     def _marks(self) -> tuple[str, str]:
