@@ -9,6 +9,7 @@ from tui_trainer.config import Config
 from tui_trainer.data.index import Index
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.job import Job
+from tui_trainer.engine.shards import filled
 from tui_trainer.errors import ConfigError, WeightsError
 from tui_trainer.events import Event, SettingChanged, Warned
 from tui_trainer.run_folder import find_checkpoint
@@ -40,7 +41,7 @@ class Branch:
             WeightsError: the network is another one.
             ConfigError: there is nothing left to train.
         """
-        saved, before = dict(self.state), self.state["config"]
+        saved, before = filled(self.state, job.model, job.optimizer), self.state["config"]
         if {name: tuple(t.shape) for name, t in saved["model"].items()} != {
             name: tuple(t.shape) for name, t in job.model.state_dict().items()
         }:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,13 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tui_trainer import vision
-from tui_trainer.config import build
+from tui_trainer.config import build, resolve
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.sharding import units_of
-from tui_trainer.errors import ConfigError
+from tui_trainer.errors import ConfigError, WeightsError
+from tui_trainer.run import prepare
 from tui_trainer.strategy import require_apt
+from tui_trainer.weights.reader import list_weights
 
 from ..conftest import copy_digits
 from . import shard_scenarios as scenarios
@@ -131,6 +134,23 @@ def test_a_run_goes_on_on_more_ranks(two: list[dict[str, Any]], folder: Path) ->
 def test_a_whole_checkpoint_goes_on_shared_out(two: list[dict[str, Any]]) -> None:
     for found in two:
         require_close(found["from_whole"], two[0]["straight"])
+
+
+def test_a_run_branches_from_shared_out_weights(two: list[dict[str, Any]], folder: Path, tmp_path: Path) -> None:
+    parent = folder / "straight"
+    values = {"branch": str(parent), "strategy": "ddp", "epochs": 4, "output_dir": str(tmp_path / "new")}
+    made = prepare(resolve(values, parent / "config.toml").config)
+    assert made.lock
+    made.lock.release()
+    assert torch.equal(scenarios.whole(made.job.model), two[0]["straight"]["weights"])
+    assert len(made.job.optimizer.state) == len(list(made.job.model.parameters()))
+
+
+def test_a_checkpoint_in_parts_is_no_weight_file(two: list[dict[str, Any]], folder: Path, tmp_path: Path) -> None:
+    parts = shutil.ignore_patterns("*.safetensors")
+    shutil.copytree(folder / "straight" / "checkpoints", tmp_path / "checkpoints", ignore=parts)
+    with pytest.raises(WeightsError, match="shared out among processes: go on with the run by --resume"):
+        list_weights(tmp_path)
 
 
 def test_best_and_final_weights_are_files_like_any(two: list[dict[str, Any]], folder: Path) -> None:

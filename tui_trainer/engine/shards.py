@@ -102,6 +102,7 @@ def sum_of(path: Path, *, sync: bool = False) -> dict[str, Any]:
     digest, size = hashlib.sha256(), 0
     with path.open("rb") as file:
         if sync:
+            os.fchmod(file.fileno(), 0o600)
             os.fsync(file.fileno())
         while chunk := file.read(CHUNK):
             digest.update(chunk)
@@ -179,8 +180,8 @@ def _shared_out(state: dict[str, Any], model: nn.Module, optimizer: torch.optim.
     from torch.distributed.tensor import DTensor, distribute_tensor
 
     def like(tensor: Any, parameter: Any) -> Any:
-        fits = isinstance(tensor, Tensor) and isinstance(parameter, DTensor) and tensor.shape == parameter.shape
-        if not fits:
+        whole = isinstance(tensor, Tensor) and not isinstance(tensor, DTensor)
+        if not (whole and isinstance(parameter, DTensor) and tensor.shape == parameter.shape):
             return tensor
         return distribute_tensor(tensor, parameter.device_mesh, parameter.placements, src_data_rank=None)
 

@@ -33,7 +33,13 @@ def weight_file_of(path: Path) -> Path:
         raise WeightsError(
             f"a weight file is expected, and this folder has no checkpoints: {display(path)}: give the file itself."
         )
-    return max(steps)[1]
+    step, newest = max(steps)
+    if next(folder.glob(f"step-{step}.shards*"), None):
+        raise WeightsError(
+            f"{display(path)} has no weights in one file yet, only a checkpoint that is shared out among processes: "
+            "go on with the run by --resume until an epoch has ended, or stop and save it."
+        )
+    return newest
 
 
 def _is_folder(path: Path) -> bool:
