@@ -5,6 +5,8 @@ python -m benchmarks.ranks end              SIGTERM to launcher, torchrun, each 
 python -m benchmarks.ranks reshape          2 ranks, stopped, 1, stopped, 3: each sample once, the curve of one
 python -m benchmarks.ranks keys [TIMES]     a command in the file until the event that all ranks obeyed
 python -m benchmarks.ranks sockets          where the processes listen
+
+With the word fsdp at the end the network is shared out among the processes.
 """
 
 from __future__ import annotations
@@ -30,10 +32,15 @@ from tui_trainer.run_folder import RunFolder
 DIGITS = Path(__file__).resolve().parent.parent / "sample_data" / "digits"
 COMMON = ("--threads", "1", "-b", "64", "--log-every", "1", "--checkpoint-every", "20steps")
 PATIENCE = 120.0
+FSDP = sys.argv[-1] == "fsdp"
+
+
+def processes(nproc: int) -> list[str]:
+    return ["--nproc", str(nproc), "--strategy", "fsdp" if FSDP and nproc > 1 else "ddp"]
 
 
 def start(folder: Path, *more: str, nproc: int = 2) -> subprocess.Popen[bytes]:
-    words = ["--no-tui", "--nproc", str(nproc), str(DIGITS), *COMMON, "--output-dir", str(folder), *more]
+    words = ["--no-tui", *processes(nproc), str(DIGITS), *COMMON, "--output-dir", str(folder), *more]
     return subprocess.Popen(
         [sys.executable, "-m", "tui_trainer", *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
@@ -184,7 +191,7 @@ def reshape() -> None:
         start(wanted_at, "--epochs", "3", nproc=1).wait()
         for number, (nproc, stop_after) in enumerate(((2, 30), (1, 50), (3, 0))):
             more = ("--epochs", "3") if not number else ()
-            words = ["--no-tui", "--nproc", str(nproc), "--resume", str(folder)]
+            words = ["--no-tui", *processes(nproc), "--resume", str(folder)]
             process = (
                 start(folder, *more, nproc=nproc)
                 if not number
@@ -260,7 +267,7 @@ def address(hexadecimal: str) -> str:
 
 
 def main() -> None:
-    what, *more = sys.argv[1:] or [""]
+    what, *more = [word for word in sys.argv[1:] if word != "fsdp"] or [""]
     match what:
         case "kill":
             kill(int(more[0]) if more else 10)

@@ -154,8 +154,10 @@ def several(digits: Path, run: Path, *more: object, nproc: int = 2) -> subproces
 
 
 @pytest.mark.soak
-def test_two_processes_train_what_one_trains(digits60: Path, tmp_path: Path, run_cli: Cli) -> None:
-    out, err = several(digits60, tmp_path / "two", "--epochs", 3).communicate(timeout=PATIENCE)
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_train_what_one_trains(strategy: str, digits60: Path, tmp_path: Path, run_cli: Cli) -> None:
+    words = ("--epochs", 3, "--strategy", strategy)
+    out, err = several(digits60, tmp_path / "two", *words).communicate(timeout=PATIENCE)
     one = run_cli("--json", digits60, "-b", 16, "--threads", 1, "--epochs", 3, "--output-dir", tmp_path / "one").json
     two = json.loads(out)
     assert two["outcome"] == "finished", err
@@ -174,10 +176,14 @@ def test_what_is_refused_in_the_processes_is_refused_by_the_launcher(tmp_path: P
 
 
 @pytest.mark.soak
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_rank_that_is_killed_comes_back_at_the_last_commit(rank: int, digits60: Path, tmp_path: Path) -> None:
+def test_a_rank_that_is_killed_comes_back_at_the_last_commit(
+    rank: int, strategy: str, digits60: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
-    process = several(digits60, run, "--epochs", 100_000, "--checkpoint-every", "10steps")
+    words = ("--epochs", 100_000, "--checkpoint-every", "10steps", "--strategy", strategy)
+    process = several(digits60, run, *words)
     eventually((run / "checkpoints" / "step-20.json").exists)
     os.kill(ranks_of(process)[rank], signal.SIGKILL)  # type: ignore[arg-type]
     eventually(lambda: len(of(RunStarted, run)) == 2)
