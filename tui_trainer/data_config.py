@@ -100,7 +100,9 @@ class DataConfig:
         100.0, "Larger images are bad files: their size is read before they are decoded.", unit="megapixels",
         gt=0, le=1000,
     )  # fmt: skip
-    max_bad: float = setting(0.05, "Stop when more than this part of the images cannot be read.", ge=0, le=1)
+    max_bad: float = setting(
+        0.05, "Stop when more than this part of the images, of 20 at least, cannot be read.", ge=0, le=1
+    )
 
     def __post_init__(self) -> None:
         if self.cache == "off" and (self.cache_shrink or self.cache_limit is not None):

@@ -28,7 +28,7 @@ from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches, streams
 from tui_trainer.data.batches import Data
 from tui_trainer.data.index import Index, write_split
-from tui_trainer.data.loader import worker_context
+from tui_trainer.data.loader import not_pinned, worker_context
 from tui_trainer.data.preflight import look_before
 from tui_trainer.data.report import Report
 from tui_trainer.description import describe
@@ -141,7 +141,10 @@ def _prepare(
     news = [
         *choices.events(),
         *start.news,
-        *(Warned(topic="data", message=text) for text in _of_the_data(index, data, looked)),
+        *(
+            Warned(topic="data", message=text)
+            for text in (*_of_the_data(index, data, looked), *not_pinned(config.loader))
+        ),
     ]
     if saved:
         saved.restore(job, given)

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from tui_trainer.config import SETTINGS, Config
-from tui_trainer.data.loader import loader_options
+from tui_trainer.data.loader import EpochLoader, loader_options, not_pinned
+from tui_trainer.events import Warned
+from tui_trainer.run import prepare
 
 from .test_own import CODE, built, read
 
@@ -71,5 +74,21 @@ def test_pin_memory_is_on_where_it_helps(monkeypatch: pytest.MonkeyPatch) -> Non
     assert pinned()
     assert pinned(pin_memory=True)
     assert not pinned(pin_memory=False)
+    assert not_pinned(Config().replace(pin_memory=True).loader) == ()
+    for asked in (True, False):
+        loader = built("Numbers", pin_memory=asked).train
+        assert isinstance(loader, EpochLoader)
+        assert isinstance(loader._loader, DataLoader)
+        assert loader._loader.pin_memory is asked
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert not pinned(pin_memory=True)  # there is nothing to copy to
+    assert not_pinned(Config().loader) == ()
+
+
+def test_pinning_in_vain_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    values = {"data": f"{CODE}:Numbers", "trust_code": True, "device": "cpu", "output_dir": str(tmp_path / "run")}
+    told = next(
+        event for event in prepare(Config().replace(**values, pin_memory=True)).events() if isinstance(event, Warned)
+    )
+    assert told.message == "pin_memory does nothing here: there is no GPU that batches would be copied to."

@@ -219,6 +219,13 @@ def loader_options(
     }
 
 
+def not_pinned(loader: LoaderConfig) -> tuple[str, ...]:
+    """A sentence if memory is to be pinned where nothing is copied from it."""
+    if not loader.pin_memory or torch.cuda.is_available():
+        return ()
+    return ("pin_memory does nothing here: there is no GPU that batches would be copied to.",)
+
+
 class WorkerStart:
     """What a worker process does first: leave signals to the main process, then call what the user wants."""
 
