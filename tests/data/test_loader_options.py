@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.data.loader import EpochLoader, loader_options, not_pinned
+from tui_trainer.engine.job import NoCommands
 from tui_trainer.events import Warned
 from tui_trainer.run import prepare
 
@@ -89,6 +90,8 @@ def test_pinning_in_vain_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     values = {"data": f"{CODE}:Numbers", "trust_code": True, "device": "cpu", "output_dir": str(tmp_path / "run")}
     told = next(
-        event for event in prepare(Config().replace(**values, pin_memory=True)).events() if isinstance(event, Warned)
+        event
+        for event in prepare(Config().replace(**values, pin_memory=True)).events(NoCommands())
+        if isinstance(event, Warned)
     )
     assert told.message == "pin_memory does nothing here: there is no GPU that batches would be copied to."
