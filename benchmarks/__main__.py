@@ -9,19 +9,28 @@ import argparse
 import subprocess
 import sys
 
-ALL = ("loading", "epochs", "step", "threads", "runs", "costs")  # of those that others measure, see each script
+ALL = (
+    "loading",
+    "start",
+    "epochs",
+    "step",
+    "threads",
+    "runs",
+    "costs",
+)  # of those that others measure, see each script
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--short", action="store_true", help="small and few, to see that all of it runs")
-    parser.add_argument("--photos", default="", help="class folders of photos, for the accuracy")
+    parser.add_argument("--photos", default="", help="class folders of photos, for large ones and for the accuracy")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(ALL))
     given = parser.parse_args()
     failed = []
     for name in given.names or ALL:
         print(f"\n== {name}", flush=True)
         words = [sys.executable, "-W", "ignore", "-m", f"benchmarks.{name}", *(["--short"] if given.short else [])]
+        words += ["--photos", given.photos] if given.photos and name == "loading" else []
         failed += [name] * (subprocess.run(words, check=False).returncode != 0)
     if given.photos:
         words = ["--photos", given.photos, *(["--seeds", "1", "--epochs", "1"] if given.short else [])]

@@ -1,6 +1,6 @@
 """Image files to normalised float batches, against torchvision and timm: bars 1 to 5.
 
-    python -m benchmarks.loading [train] [large] [evaluation] [transport] [cache] [--rounds 7] [--short]
+    python -m benchmarks.loading [train] [large] [evaluation] [transport] [cache] [--rounds 7] [--short] [--photos DIR]
 
 Both sides use two workers that stay, batches of 32, and the same random crops in kind. Kernels alone are decode,
 resampling and normalisation of the very same crops, called one after another by one thread.
@@ -150,8 +150,12 @@ def train(folder: Path, count: int, rounds: int) -> None:
     bar("2", "stretch: kernels, reading, cutting / ours", found.ratio("kernels, reading, cutting", "ours"), 0.95)
 
 
-def large(folder: Path, count: int, rounds: int) -> None:
-    made.photos(folder, count, 2048, 1536, 85, 1.4)
+def large(folder: Path, count: int, rounds: int, real: str = "") -> None:
+    """Of `real` photos, if there are any, or of made pictures."""
+    if real:
+        made.tiled(folder, Path(real), count, 2048, 1536)
+    else:
+        made.photos(folder, count, 2048, 1536, 85, 1.4)
     print(f"2048x1536 to {SIZE}, random crops: {count} JPEGs of {made.bytes_each(folder) / 1000:.0f} kB")
     sides = {"ours": epoch_of(ours(folder)), "torchvision": over(torchvision_loader(folder, training=True))}
     found = in_turns(sides, rounds)
@@ -277,8 +281,13 @@ class _Again:
         return iter(self._loader.epoch(next(self._number)))
 
 
-PARTS = {"train": (train, 640), "large": (large, 96), "evaluation": (evaluation, 640), "transport": (transport, 320),
-         "cache": (cache, 640)}  # fmt: skip
+PARTS: dict[str, tuple[Callable[..., None], int]] = {
+    "train": (train, 640),
+    "large": (large, 96),
+    "evaluation": (evaluation, 640),
+    "transport": (transport, 320),
+    "cache": (cache, 640),
+}
 
 
 def main() -> None:
@@ -288,7 +297,8 @@ def main() -> None:
         part, count = PARTS[name]
         with tempfile.TemporaryDirectory() as folder:
             os.environ["XDG_CACHE_HOME"] = f"{folder}/cache"
-            part(Path(folder) / "images", 64 if given.short else count, given.rounds)
+            words = {"real": given.photos} if name == "large" else {}
+            part(Path(folder) / "images", 64 if given.short else count, given.rounds, **words)
 
 
 if __name__ == "__main__":

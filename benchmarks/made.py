@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -35,6 +36,22 @@ def photos(folder: Path, count: int, width: int, height: int, quality: int = 90,
         place.mkdir(parents=True, exist_ok=True)
         options = [cv2.IMWRITE_JPEG_QUALITY, quality]
         cv2.imwrite(str(place / f"{number:06}.jpg"), cv2.convertScaleAbs(pixels, alpha=rng.uniform(0.8, 1.1)), options)
+    return folder
+
+
+def tiled(folder: Path, real: Path, count: int, width: int, height: int, quality: int = 90) -> Path:
+    """`count` JPEGs in class folders, each of 16 real photos side by side at about their own size."""
+    rng = np.random.default_rng(2)
+    files = sorted(path for path in real.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    for number in range(count):
+        whole = np.empty((height, width, 3), np.uint8)
+        for k, choice in enumerate(rng.choice(len(files), 16, replace=False).tolist()):
+            pixels: Any = cv2.imdecode(np.fromfile(files[choice], np.uint8), cv2.IMREAD_COLOR)
+            top, left = k // 4 * (height // 4), k % 4 * (width // 4)
+            whole[top : top + height // 4, left : left + width // 4] = cv2.resize(pixels, (width // 4, height // 4))
+        place = folder / str(number % CLASSES)
+        place.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(place / f"{number:06}.jpg"), whole, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return folder
 
 

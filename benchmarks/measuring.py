@@ -88,7 +88,7 @@ def arguments(about: str | None, *, rounds: int = 7) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
     parser.add_argument("--short", action="store_true", help="small and few, to see that it runs")
-    parser.add_argument("--photos", default="", help="class folders of photos, instead of made ones")
+    parser.add_argument("--photos", default="", help="class folders of photos, of which large ones are made")
     parser.add_argument("only", nargs="*", help="parts of the benchmark")
     given = parser.parse_args()
     given.rounds = 2 if given.short else given.rounds
