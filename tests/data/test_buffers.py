@@ -3,7 +3,7 @@ import gc
 import numpy as np
 import torch
 
-from tui_trainer.data.buffers import Pool
+from tui_trainer.data.buffers import HUGE, LARGE, Pool
 
 
 def test_memory_comes_back_when_nothing_refers_to_it() -> None:
@@ -30,3 +30,15 @@ def test_what_a_graph_keeps_is_not_handed_out() -> None:
     loss.backward()
     assert weight.grad is not None
     assert weight.grad.tolist() == [2] * 4
+
+
+def test_large_memory_begins_with_a_huge_page_and_comes_back_too() -> None:
+    pool = Pool(LARGE // 4 + 3, np.dtype(np.float32))
+    one = pool.take()
+    assert (one.shape, one.dtype) == ((LARGE // 4 + 3,), torch.float32)
+    where = one.data_ptr()
+    assert where % HUGE == 0
+    other = pool.take()
+    assert other.data_ptr() != where
+    del one
+    assert pool.take().data_ptr() == where

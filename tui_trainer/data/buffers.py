@@ -10,6 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+LARGE, HUGE = 4 << 20, 2 << 20  # from where on numpy asks for huge pages, and how large these are
+
 
 class Pool:
     """Flat tensors of one size. One that is still referred to, by any view of it, is never handed out again.
@@ -37,9 +39,12 @@ class Pool:
             yield number, sys.getrefcount(array)
 
     def _made(self) -> npt.NDArray[Any]:
-        if not self._pin:
+        count = self.size * self._dtype.itemsize
+        if not self._pin and count < LARGE:
             return np.empty(self.size, self._dtype)
-        whole: npt.NDArray[Any] = torch.empty(
-            self.size * self._dtype.itemsize, dtype=torch.uint8, pin_memory=True
-        ).numpy()
+        if not self._pin:  # numpy asks for huge pages, of which the first and the last must be whole to be one
+            raw = np.empty(count + HUGE, np.uint8)
+            start = -raw.ctypes.data % HUGE
+            return raw[start : start + count].view(self._dtype)
+        whole: npt.NDArray[Any] = torch.empty(count, dtype=torch.uint8, pin_memory=True).numpy()
         return whole.view(self._dtype)
