@@ -140,7 +140,7 @@ def test_weights_hold_classes_and_preprocessing(first: tuple[RunFolder, list[Eve
         assert json.loads(metadata["preprocessing"]) == {
             "image_size": 32, "channels": 1, "resize": "squash",
             "mean": list(values["mean"]), "std": list(values["std"]),  # type: ignore[arg-type]
-            "resampler": "torch-bilinear-antialias",
+            "resampler": "torch-bilinear-antialias", "max_megapixels": 100.0,
         }  # fmt: skip
 
 

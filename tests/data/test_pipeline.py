@@ -1,3 +1,5 @@
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from torch import Tensor
 from tui_trainer.data import pipeline
 from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import decode
+from tui_trainer.data.header import Header
 from tui_trainer.data.pipeline import Pipeline, Spec
 from tui_trainer.data.transforms import make_square, resize_into, to_tensor
 
@@ -40,9 +43,9 @@ def test_evaluation_decodes_fully_and_changes_nothing(resize: str, height: int, 
 def test_training_decodes_no_more_than_the_result_shows(preset: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data, scales = photo(1200, 1600), []
 
-    def spy(head: object, data: bytes, channels: int, reduce: int = 1) -> object:
+    def spy(head: Header, data: bytes, channels: int, reduce: int = 1, *others: Any) -> object:
         scales.append(reduce)
-        return decoded(head, data, channels, reduce)
+        return decoded(head, data, channels, reduce, *others)
 
     decoded = pipeline.decoded
     monkeypatch.setattr(pipeline, "decoded", spy)

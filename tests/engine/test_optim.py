@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from tui_trainer.engine.optim import FACTOR, UNFIT, build_optimizer, parameter_groups, set_lr
+from tui_trainer.engine.optim import FACTOR, UNFIT, build_optimizer, parameter_groups, set_lr, update
 from tui_trainer.errors import ConfigError
 from tui_trainer.recipe_config import OPTIMIZERS, parse_arguments
 
@@ -102,3 +102,22 @@ def test_set_lr_gives_every_group_its_part() -> None:
     optimizer.add_param_group({"params": [nn.Parameter(torch.zeros(1))], "lr": 9.0, FACTOR: 0.1})
     set_lr(optimizer, 0.05)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.05, 0.005])
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_update_is_what_step_does(name: str) -> None:
+    ours, theirs = built(name), built(name)
+    for optimizer in (ours, theirs):
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = torch.full_like(parameter, 0.5)
+    update(ours)
+    theirs.step()
+    assert torch.equal(ours.param_groups[0]["params"][0], theirs.param_groups[0]["params"][0])
+
+
+def test_an_update_calls_the_hooks_that_others_hung_on_step() -> None:
+    optimizer, called = built("sgd"), []
+    optimizer.register_step_post_hook(lambda *_: called.append(1))
+    update(optimizer)
+    assert called == [1]

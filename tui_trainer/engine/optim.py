@@ -129,6 +129,13 @@ def zero_grad(optimizer: Optimizer) -> None:
 
 
 def update(optimizer: Optimizer) -> None:
-    """What `step` does, without the entry for a profiler that torch wraps around it, which costs as much again."""
+    """What `step` does, without the entry for a profiler that torch wraps around it, which costs as much again.
+
+    That entry also calls hooks: where there are any, or `step` is the optimizer's own, it is called as it is.
+    """
+    hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    if hooks or "step" in vars(optimizer):
+        optimizer.step()
+        return
     step: Any = type(optimizer).step
     getattr(step, "__wrapped__", step)(optimizer)
