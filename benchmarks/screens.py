@@ -1,22 +1,26 @@
 """The screens on a real pseudo terminal: first paint, key to drawn answer, training speed beside headless.
 
 Run from the repository: `python -m benchmarks.screens`. Wall-clock times on a shared machine are noisy: medians of
-interleaved rounds, and the ratio is of pairs that follow one another in the same process.
+interleaved rounds. For the speed two processes train in turn, in short slices, and each slice without screens is set
+beside the mean of the two around it.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
 
 from tests.tui.pty_app import PtyApp
 
-SLICE = 2.0  # seconds with the screens, and without
+SLICE, SETTLE = 1.5, 0.3  # seconds that are measured of each process in turn, and before each of them
 DIGITS = Path(__file__).resolve().parent.parent / "sample_data" / "digits"
 MAIN = "import sys; from tui_trainer.cli import main; sys.exit(main(sys.argv[1:]))"
 
@@ -73,48 +77,70 @@ def key_latency(keys: int) -> None:
     print(f"key to drawn answer   p50 {p50:.0f}, p95 {p95:.0f}, p99 {p99:.0f} ms while training ({keys} keys)")
 
 
-def last_step(events: Path) -> int:
-    """The newest step that a run has told of."""
-    lines = events.read_bytes()[-20_000:].split(b"\n")[1:-1]
-    return max(int(json.loads(line).get("step", 0)) for line in lines)
+class Alternating:
+    """One process with screens and one without, both training all along; only one of them runs at a time."""
+
+    def __init__(self, home: str) -> None:
+        words = [str(DIGITS), "--epochs", "100000", "--threads", "1", "--checkpoint-every", "20", "--output-dir"]
+        folders = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"), home)
+        self.runs = Path(home, "screens"), Path(home, "headless")
+        self.app = PtyApp(MAIN, folders, size=(120, 40), args=[*words, str(self.runs[0])])
+        self.app.read_until("Quit")
+        self.app.idle(4)  # PyTorch is loaded by then
+        self.app.send(b"\x12")
+        self.app.read_until("checkpoint", 60)
+        self.app.kill(signal.SIGSTOP)
+        command = [sys.executable, "-c", MAIN, "--no-tui", *words, str(self.runs[1])]
+        self.headless = subprocess.Popen(command, env={**os.environ, **folders}, stderr=subprocess.DEVNULL)
+        while not list(self.runs[1].glob("checkpoints/*.json")):
+            time.sleep(0.1)
+        self.headless.send_signal(signal.SIGSTOP)
+
+    def rate(self, number: int) -> float:
+        """Steps per second over a slice in which only this one runs."""
+        process, events = (self.app.process, self.headless)[number], self.runs[number] / "events.jsonl"
+        process.send_signal(signal.SIGCONT)
+        self.app.idle(SETTLE)
+        before, began = newest(events)
+        self.app.idle(SLICE)
+        after, ended = newest(events)
+        process.send_signal(signal.SIGSTOP)
+        return (after - before) / (ended - began)
+
+    def close(self) -> None:
+        """End both."""
+        self.headless.kill()
+        self.headless.wait()
+        self.app.close()
+
+
+def newest(events: Path) -> tuple[int, float]:
+    """The newest step that a run has told of, and when."""
+    lines = [json.loads(line) for line in events.read_bytes()[-20_000:].split(b"\n")[1:-1]]
+    last = max(lines, key=lambda line: int(line.get("step", 0)))
+    return int(last["step"]), float(last["time"])
 
 
 def training_speed(rounds: int) -> None:
-    """Steps per second with the screens at work, as a share of those in the same process while they sleep.
-
-    Two processes would not do: from one to the next the same training differs by up to a third.
-    """
-    asleep = f"import signal, time; signal.signal(signal.SIGUSR1, lambda *_: time.sleep({SLICE})); "
+    """Steps per second with screens, as a share of a separate headless process: each slice beside both neighbours."""
     with tempfile.TemporaryDirectory() as home:
-        folders = dict.fromkeys(("HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CONFIG_HOME"), home)
-        words = [str(DIGITS), "--epochs", "100000", "--output-dir", f"{home}/run"]
-        app = PtyApp(asleep + MAIN, folders, size=(120, 40), args=words)
-        app.read_until("Quit")
-        app.idle(4)  # PyTorch is loaded by then
-        app.send(b"\x12")
-        app.read_until("checkpoint", 60)
-        app.idle(2)
-        events, rates = Path(home, "run", "events.jsonl"), ([], [])  # type: tuple[Path, tuple[list[float], list[float]]]
-        for number in range(2 * rounds):
-            before, began = last_step(events), time.perf_counter()
-            if number % 2:
-                app.kill(signal.SIGUSR1)
-            app.idle(SLICE)
-            rates[number % 2].append((last_step(events) - before) / (time.perf_counter() - began))
-        app.close()
-    ratios = [drawn / without for drawn, without in zip(*rates, strict=True)]
+        both = Alternating(home)
+        try:
+            rates = [both.rate(number % 2) for number in range(2 * rounds + 1)]  # begins and ends with the screens
+        finally:
+            both.close()
+    ratios = [(rates[i - 1] + rates[i + 1]) / 2 / rates[i] for i in range(1, len(rates), 2)]
     low, middle, high = statistics.quantiles(ratios, n=4)
-    overall = sum(rates[0]) / sum(rates[1])
     print(
-        f"speed beside headless median {middle:.3f} of {rounds} pairs (quartiles {low:.3f} to {high:.3f}), "
-        f"{overall:.3f} over all; {statistics.median(rates[0]):.0f} steps/s with screens"
+        f"speed beside headless median {middle:.3f} of {rounds} slices (quartiles {low:.3f} to {high:.3f}); "
+        f"{statistics.median(rates[::2]):.0f} steps/s with screens, {statistics.median(rates[1::2]):.0f} without"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--pairs", type=int, default=30, help="of two seconds each with the screens and without")
+    parser.add_argument("--pairs", type=int, default=30, help="of a slice with the screens and one without")
     parser.add_argument("--keys", type=int, default=200)
     given = parser.parse_args()
     first_paint(given.rounds)

@@ -445,7 +445,8 @@ def test_send_appends_a_command(
 ) -> None:
     folder, mailbox = running
     told = run_cli("send", folder.path, *words)
-    assert (told.code, told.err) == (0, "")
+    assert (told.code, told.out) == (0, "")
+    assert told.err == f"{' '.join(words)} is sent to {folder.path.name}.\n"
     assert mailbox.take() == [command]
     mailbox.close()
 

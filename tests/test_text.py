@@ -67,7 +67,17 @@ def test_a_long_name_is_cut_with_an_ellipsis() -> None:
 
 @pytest.mark.parametrize(
     ("seconds", "words"),
-    [(0, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (200, "3 min 20 s"), (3600, "1 h 0 min"), (7500, "2 h 5 min")],
+    [
+        (0, "0 s"),
+        (0.01, "0.1 s"),
+        (0.42, "0.4 s"),
+        (0.96, "1 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3600, "1 h 0 min"),
+        (7500, "2 h 5 min"),
+    ],
 )
 def test_durations_are_said_as_a_person_says_them(seconds: float, words: str) -> None:
     assert duration(seconds) == words

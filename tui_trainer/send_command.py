@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from tui_trainer import commands
@@ -37,4 +38,5 @@ def main(argv: Sequence[str]) -> int:
     if not is_running(folder):
         raise ConfigError(f"{display(folder.path)} is not running: nothing would answer; --resume goes on with it.")
     folder.send(command)
+    print(f"{display(' '.join([kind, *rest]))} is sent to {display(folder.path.name)}.", file=sys.stderr)
     return 0

@@ -46,9 +46,11 @@ def in_utf8(name: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as a person says them: 42 s, 3 min 20 s, 2 h 5 min."""
+    """Seconds as a person says them: 0.4 s, 42 s, 3 min 20 s, 2 h 5 min."""
     if not math.isfinite(seconds):
         return "?"
+    if 0 < seconds < 0.95:
+        return f"{max(seconds, 0.1):.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -265,6 +265,10 @@ async def test_the_footer_offers_what_works_now(make_app: MAKER) -> None:
         session = await begin(pilot, app, *a_run(until=5))
         assert steering <= set(app.screen.active_bindings)
         assert "r" not in app.screen.active_bindings
+        await pilot.press("T")
+        assert [note.message for note in app._notifications] == [
+            "That needs the trained model: when the run has ended, or s stops it now."
+        ]
         session.say(RunEnded(outcome="stopped", message="Stopped.", epochs=0, step=5, seconds=1.0), None)
         await settle(pilot, app)
         assert steering.isdisjoint(app.screen.active_bindings)

@@ -99,21 +99,43 @@ def test_a_signal_while_training_saves_and_restores(on_pty: Start, tmp_path: Pat
     assert '"outcome":"stopped"' in events.read_text("ascii").splitlines()[-1]
 
 
-def test_a_killed_worker_of_own_data_is_told_and_the_terminal_is_given_back(on_pty: Start, tmp_path: Path) -> None:
-    """Its processes come from a forkserver that is first started inside the app."""
-    app = on_pty(MAIN, f"{OWN_CODE}:Numbers", "--trust-code", "--epochs", "10000", "-j", "1", "--persistent-workers")
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+def test_after_a_killed_worker_no_process_outlives_the_screens(
+    on_pty: Start, tmp_path: Path, end: int, code: int
+) -> None:
+    """The worker is killed while the run is paused; the processes of own data come from a forkserver in the app."""
+    look_often = "import tui_trainer.data.respawn as respawn; respawn.LOOK = 0.3; "
+    words = (f"{OWN_CODE}:Numbers", "--trust-code", "--epochs", "10000", "-j", "2", "--persistent-workers")
+    app = on_pty(look_often + MAIN, *words)
     app.read_until("Quit")
     app.send(b"\x12")
     app.read_until("checkpoint", 60)
+    app.send(b" ")
+    app.read_until("paused after", 60)
     workers = [pid for pid in leaves(app.process.pid) if b"forkserver" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert workers
     for worker in workers:
         os.kill(worker, signal.SIGKILL)
+    app.send(b" ")
     (events,) = tmp_path.rglob("events.jsonl")
     eventually(lambda: (app._read(0.05), b"orker ended" in events.read_bytes())[1])
-    app.kill(signal.SIGTERM)
-    assert app.wait() in (0, 143)
-    assert app.restored()
+    app.kill(end)
+    assert app.wait() == code
+    assert app.restored() == (end != signal.SIGKILL)
+    eventually(lambda: not session_of(app.process.pid))
+
+
+def session_of(leader: int) -> list[Path]:
+    """The processes that live in the session of the terminal, zombies aside."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, _, session = stat.read_text("latin-1").rpartition(")")[2].split()[:4]
+        except FileNotFoundError:  # it has ended meanwhile
+            continue
+        if int(session) == leader and state != "Z":
+            found.append(stat)
+    return found
 
 
 def leaves(pid: int) -> list[int]:

@@ -235,6 +235,7 @@ class WorkerStart:
     def __call__(self, number: int) -> None:
         """In worker `number`."""
         _quiet_worker(number)
+        threading.Thread(target=_end_with_the_main_process, name="orphan", daemon=True).start()
         if self._start is not None:
             self._start(number)
 
@@ -245,6 +246,15 @@ def _quiet_worker(_: int) -> None:
 
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _end_with_the_main_process() -> None:
+    """In a worker: one that waits for work would outlive a killed run, and keep its forkserver alive too."""
+    from multiprocessing.connection import wait
+
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 def start_forkserver() -> BaseContext:

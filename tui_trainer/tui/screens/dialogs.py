@@ -35,7 +35,7 @@ class LeaveScreen(ModalScreen[str | None]):
     CHOICES = (
         ("stop", "s", "Stop and save", "finish this step, save, leave; resume goes on"),
         ("background", "b", "Background", "leave; it trains on, and attach shows it"),
-        ("abort", "a", "Abort", "leave now; since the last checkpoint all is lost"),
+        ("abort", "a", "Abort", "leave now; what came after a save is lost"),
         ("", "esc", "Go on", "back to the screen; nothing changes"),
     )
 

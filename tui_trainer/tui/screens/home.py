@@ -39,7 +39,7 @@ from tui_trainer.tui.widgets.steps import StepBar
 from tui_trainer.tui.widgets.table import fill
 
 STEP_WORDS = (
-    ("Data", "a folder of images, a table: what is in it, what is wrong with it"),
+    ("Data", "a folder of images or a table: what it holds, what is wrong"),
     ("Loader", "how batches are made, measured on this machine"),
     ("Weights", "the model, and what of a weight file goes into which layer"),
     ("Recipe", "epochs, optimizer, schedule; the same as a command line"),

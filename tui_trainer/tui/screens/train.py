@@ -6,6 +6,7 @@ import itertools
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import Static
 
@@ -34,6 +35,7 @@ STEERING = ("pause", "stop", "checkpoint", "edit", "abort", "evaluate")
 RESUMABLE = ("stopped", "aborted", "failed")
 TICKS_A_FRAME = 3  # a frame costs the training thread up to 30 ms of the interpreter; rare events are drawn at once
 AFTERWARDS = ("results", "try_image", "export", "new_run")
+AFTERWARDS_KEYS = tuple(key.key for key in SCREENS["train"] if key.action.partition("(")[0] in AFTERWARDS[:3])
 
 
 class TrainScreen(Screen[None]):
@@ -175,6 +177,12 @@ class TrainScreen(Screen[None]):
             return self._said and self.state.outcome in RESUMABLE
         return self._said if action in AFTERWARDS else True
 
+    def on_key(self, event: Key) -> None:
+        """Say when the keys of a finished run will work."""
+        if self._trainer is not None and not self._said and event.character in AFTERWARDS_KEYS:
+            self.app.clear_notifications()
+            self.notify("That needs the trained model: when the run has ended, or s stops it now.", markup=False)
+
     def _send(self, command: Command, asked: str) -> None:
         if self._trainer is None or not self._trainer.running:
             self.app.clear_notifications()
@@ -199,24 +207,20 @@ class TrainScreen(Screen[None]):
         if self._folder is not None:
             self.app.resume(self._folder)  # type: ignore[attr-defined]
 
-    def _trained_run(self) -> str:
-        """The folder of the run on this screen, whose model can be used when it has ended."""
-        return str(self._folder.path) if self._folder is not None else ""
-
     def action_results(self, then: str) -> None:
         """Test the model, and go on to the confusion matrix if that was asked for."""
-        if run := self._trained_run():
-            self.app.push_screen(ResultsScreen(run, then=then))
+        if self._folder is not None:
+            self.app.push_screen(ResultsScreen(str(self._folder.path), then=then))
 
     def action_try_image(self) -> None:
         """Ask the model about an image."""
-        if run := self._trained_run():
-            self.app.push_screen(TryScreen(run))
+        if self._folder is not None:
+            self.app.push_screen(TryScreen(str(self._folder.path)))
 
     def action_export(self) -> None:
         """Take the model away."""
-        if run := self._trained_run():
-            self.app.push_screen(ExportScreen(run))
+        if self._folder is not None:
+            self.app.push_screen(ExportScreen(str(self._folder.path)))
 
     def action_new_run(self) -> None:
         """Begin at the dataset."""
