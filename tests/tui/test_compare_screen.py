@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+from textual.content import Content
 from textual.widgets import DataTable, Input, Static
 
 from tests.test_comparison import make_run
@@ -12,6 +14,7 @@ from tui_trainer.run_folder import runs_root
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.compare import CompareScreen
 from tui_trainer.tui.widgets.chart import Chart
+from tui_trainer.tui.widgets.table import shortened
 
 
 async def test_marked_runs_are_compared_and_brackets_jump_to_differences() -> None:
@@ -107,3 +110,25 @@ async def test_the_page_of_a_run_is_written_from_the_list() -> None:
         await pilot.press("P")
         await until(pilot, (folder.path / "report.html").exists)
     assert "Not tested" in (folder.path / "report.html").read_text()
+
+
+async def test_on_a_narrow_terminal_columns_are_left_out_and_names_keep_both_ends() -> None:
+    make_run("first-resnet18-with-a-very-long-name-2")
+    app = TrainerApp(resolve({}))
+    async with app.run_test(size=(56, 24)) as pilot:
+        await pilot.pause()
+        table = app.screen.query_one(DataTable)
+        assert [str(column.label) for column in table.columns.values()] == ["run", "state", "best", "when"]
+        name = str(table.get_row_at(0)[0])
+        assert name.startswith("first-res")
+        assert "…" in name
+        assert name.endswith("-name-2")
+        assert table.virtual_size.width <= 54
+
+
+@pytest.mark.parametrize("width", range(1, 14))
+def test_a_name_is_shortened_to_its_cells(width: int) -> None:
+    for name in ("abcdefghijklmn", "漢字漢字漢字漢字", "ab"):
+        short = shortened(Content(name), width)
+        assert short.cell_length <= width
+        assert ("…" in str(short)) == (Content(name).cell_length > width)

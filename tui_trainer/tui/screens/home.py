@@ -48,6 +48,7 @@ STEP_WORDS = (
 HEADERS = ("run", "state", "best", "curve", "epochs", "when", "model", "data")
 ON_A_RUN = ("open", "resume", "copy_config", "mark", "compare", "note", "rename", "delete")
 WIDE = 100  # cells from which on all columns are shown
+COLUMNS = ((WIDE, range(8)), (72, range(6)), (0, (0, 1, 2, 5)))  # cells from which on these are
 BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -87,9 +88,10 @@ class HomeScreen(Screen[None]):
         listed = ordered(shown, self._order)
         self._runs = [run for run, _ in listed]
         table = self.query_one(DataTable)
-        columns = slice(None) if self.size.width >= WIDE else slice(len(HEADERS) - 2)
-        rows = [self._cells(run, twig(depth))[columns] for run, depth in listed]
-        fill(table, HEADERS[columns], rows, room=self.size.width - 2)
+        columns = next(shown for least, shown in COLUMNS if self.size.width >= least)
+        cells = (self._cells(run, twig(depth)) for run, depth in listed)
+        rows = [[row[column] for column in columns] for row in cells]
+        fill(table, [HEADERS[column] for column in columns], rows, room=self.size.width - 2)
         table.display = bool(everything)
         self.query_one("#welcome").display = not everything
         filtered = f"{len(self._runs)} of {len(everything)} runs with {display(self._words, 40)}; / changes it"

@@ -26,6 +26,19 @@ def fill(
     for header, width in zip(headers, widths, strict=True):
         table.add_column(header, width=width)
     for row in rows:
-        table.add_row(*row)
+        cells = list(row)
+        cells[widest] = shortened(cells[widest], widths[widest])
+        table.add_row(*cells)
     table.move_cursor(row=min(cursor, max(0, len(rows) - 1)), scroll=False)
     table.scroll_to(y=scrolled, animate=False)
+
+
+def shortened(text: Content, width: int) -> Content:
+    """At most that wide: what is left out is in the middle, since names differ at their ends."""
+    if text.cell_length <= width:
+        return text
+    head = (width - 1) // 2
+    while (end := text[len(text) - (width - 1 - head) :]).cell_length + head + 1 > width:
+        width -= 1  # wide characters
+    begin = text[:head]
+    return Content.assemble(begin if begin.cell_length <= head else begin.truncate(head), "…", end)
