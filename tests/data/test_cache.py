@@ -181,6 +181,25 @@ def test_two_runs_write_one_file(digits60: Path, decodings: list[int], user_cach
     assert len(list(user_cache.iterdir())) == 2
 
 
+@pytest.mark.parametrize("other", ["version", "library", "preprocessing"])
+def test_a_file_of_another_version_or_preprocessing_is_not_read(
+    digits60: Path, user_cache: Path, decodings: list[int], other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    epochs(on_disk(digits60), 1)
+    decodings.clear()
+    if other == "version":
+        monkeypatch.setattr(cache, "VERSION", cache.VERSION + 1)
+    elif other == "library":
+        monkeypatch.setattr(cv2, "__version__", "0.0.0")
+    made = built(
+        digits60, cache="disk", normalize="none", **({"cache_shrink": True} if other == "preprocessing" else {})
+    )
+    epochs(made, 1)
+    train = made.index.part(0)
+    assert len(decodings) == (len(train) if other == "preprocessing" else 60)  # evaluation is the same for both
+    assert len(list(user_cache.iterdir())) == (3 if other == "preprocessing" else 4)
+
+
 def test_a_full_disk_is_told_once_and_costs_time_only(digits60: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")
