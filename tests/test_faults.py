@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,8 @@ from tui_trainer.config import Config
 from tui_trainer.engine.job import NoCommands
 from tui_trainer.events import CheckpointSaved, Event, Progress, RunEnded, Warned
 from tui_trainer.run import prepare
-from tui_trainer.run_folder import RunFolder
-from tui_trainer.run_lock import RunLock, is_running
+from tui_trainer.run_folder import RunFolder, make_folder
+from tui_trainer.run_lock import SILENT, RunLock, is_running
 
 from .conftest import ROOT
 
@@ -90,9 +91,23 @@ def test_a_folder_that_is_away_for_a_while_costs_no_run(digits60: Path, tmp_path
 
 def test_a_process_number_that_came_again_is_no_running_run(digits60: Path, tmp_path: Path) -> None:
     folder, _ = trained(config_for(digits60, tmp_path / "run"))
-    folder.owner.write_text(f"Process {os.getpid()} on this machine", "utf-8")
+    folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
     assert not is_running(folder)
     lock = RunLock(folder).acquire()
     assert is_running(folder)
     lock.release()
+    assert not is_running(folder)
+
+
+def test_a_run_of_another_machine_is_running_while_it_says_something(tmp_path: Path) -> None:
+    """A disk that several machines share may keep their locks from each other."""
+    folder = make_folder(tmp_path / "run")
+    folder.lock.touch()
+    folder.events.write_text("{}\n")
+    folder.owner.write_text("Process 7 on elsewhere")
+    assert is_running(folder)
+    os.utime(folder.events, (0, time.time() - 2 * SILENT))
+    assert not is_running(folder)
+    os.utime(folder.events)
+    folder.owner.write_text(f"Process 7 on {socket.gethostname()}")
     assert not is_running(folder)

@@ -1,7 +1,8 @@
 """Who trains in a run folder: one process at a time.
 
 The lock is the kernel's and goes with the process, however it ends; the process number that stands
-beside it is for people only. (Numbers come again, and in containers all begin at 1.)
+beside it is for people only. (Numbers come again, and in containers all begin at 1.) On a disk that several machines
+share, many a lock is known to its own machine only: of others the age of the last event must do.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import time
 
 import filelock
 
@@ -16,6 +18,8 @@ from tui_trainer.errors import ConfigError
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.text import display
 
+ON = " on "
+SILENT = 600.0  # seconds without an event after which a run of another machine counts as gone
 PATIENCE = 0.5  # seconds: whoever only looks whether a run is running holds the lock for an instant
 
 
@@ -33,7 +37,7 @@ class RunLock:
         """
         try:
             self._lock.acquire()
-            self._folder.owner.write_text(f"Process {os.getpid()} on {socket.gethostname()}", "utf-8")
+            self._folder.owner.write_text(f"Process {os.getpid()}{ON}{socket.gethostname()}", "utf-8")
         except filelock.Timeout:
             raise ConfigError(
                 f"{self._owner()} is training in {display(self._folder.path)}: wait for it, or stop it."
@@ -62,8 +66,17 @@ def is_running(folder: RunFolder) -> bool:
     """Whether a process trains here now."""
     try:
         with folder.lock.open("rb") as file:
-            return _is_held(file.fileno())
+            return _is_held(file.fileno()) or _is_elsewhere(folder)
     except OSError:  # there is no lock: nobody ever held it
+        return False
+
+
+def _is_elsewhere(folder: RunFolder) -> bool:
+    """Whether another machine trains here, of whose lock this one may know nothing."""
+    try:
+        host = folder.owner.read_text("utf-8", "replace").partition(ON)[2]
+        return host != socket.gethostname() and time.time() - folder.events.stat().st_mtime < SILENT
+    except OSError:
         return False
 
 
