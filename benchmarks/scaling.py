@@ -3,15 +3,15 @@
     python -m benchmarks.scaling paper                          the last table of docs/scaling.md: nothing is measured
     python -m benchmarks.scaling [MODEL] [BATCH] [IMAGE_SIZE]       by default lenet 64 32; STEPS=5 for large ones
 
-1. A step of one process, and of two (each with half of the batch, one CPU thread or one GPU each): this program's
-   loop and a plain DistributedDataParallel loop, in turns, in the same processes.
-2. The formula of docs/scaling.md with what was measured, against the two-process step.
+1. A step of one process, and of two (each with half of the batch and one CPU thread): this program's loop, a plain
+   DistributedDataParallel loop, and half of the batch without sharing, in turns, in the same processes. The same of a
+   network of next to nothing: what it costs to be a rank at all.
+2. The formula of docs/scaling.md with what was measured, against the two-process step, which is no part of it.
 3. The same formula for 8, 64 and 512 devices with the links that are usual there (assumed, not measured).
 """
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import statistics
@@ -29,7 +29,8 @@ from torch._C._distributed_c10d import FileStore
 from torch.nn.parallel import DistributedDataParallel
 
 IMAGENET, BUCKET, VARIES = 1_281_167, 25e6, 0.02  # images, bytes of DDP's buckets, cv of a step between devices
-ROUNDS, STEPS = 6, int(os.environ.get("STEPS", "25"))
+ROUNDS, STEPS = int(os.environ.get("ROUNDS", "12")), int(os.environ.get("STEPS", "25"))
+NOTHING = "nothing"  # a network of next to nothing
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def network(name: str, size: int) -> nn.Module:
     from tui_trainer.models import catalog
 
     torch.manual_seed(0)
+    if name == NOTHING:
+        return nn.Sequential(nn.Flatten(), nn.Linear(3 * size * size, 10))
     more: dict[str, Any] = {"args": (), "trusted": False, "hidden_sizes": (64, 64), "shape": ()}
     return catalog.build(name, num_classes=10, channels=1 if name == "lenet" else 3, image_size=size, **more)
 
@@ -95,8 +98,10 @@ def ours(name: str, size: int, batch: int, ranks: Any) -> Callable[[], float]:
     return steps
 
 
-def plain(name: str, size: int, batch: int, ranks: int, *, shared: bool) -> Callable[[], float]:
-    """The same of a loop as every tutorial has it, loss and hits of its own samples summed."""
+def plain(
+    name: str, size: int, batch: int, ranks: int, *, shared: bool, each: list[float] | None = None
+) -> Callable[[], float]:
+    """The same of a loop as every tutorial has it, loss and hits of its own samples summed; `each` step's seconds."""
     model: nn.Module = network(name, size)
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4, momentum=0.9, fused=True)
     loss_func, (inputs, targets) = nn.CrossEntropyLoss(), samples(name, size, batch // ranks)
@@ -105,6 +110,7 @@ def plain(name: str, size: int, batch: int, ranks: int, *, shared: bool) -> Call
     def steps() -> float:
         began, total, hits = time.perf_counter(), torch.zeros(()), torch.zeros(())
         for _ in range(STEPS):
+            at = time.perf_counter()
             optimizer.zero_grad()
             outputs = called(inputs)
             loss = loss_func(outputs, targets)
@@ -112,6 +118,8 @@ def plain(name: str, size: int, batch: int, ranks: int, *, shared: bool) -> Call
             optimizer.step()
             total += loss.detach() * len(targets)
             hits += (outputs.argmax(1) == targets).sum()
+            if each is not None:
+                each.append(time.perf_counter() - at)
         assert total.item() > 0 <= hits.item()
         return (time.perf_counter() - began) / STEPS
 
@@ -135,6 +143,17 @@ def all_reduce(values: int) -> float:
     return statistics.median(took[2:])
 
 
+def copying(values: int) -> float:
+    """Seconds to divide so many float32 and put them elsewhere, as DDP does with each gradient."""
+    given, made, took = torch.ones(values), torch.empty(values), list[float]()
+    for _ in range(12):
+        dist.barrier()
+        began = time.perf_counter()
+        torch.mul(given, 0.5, out=made)
+        took.append(time.perf_counter() - began)
+    return statistics.median(took[2:])
+
+
 def exchange(ranks: Any) -> float:
     """Seconds of an exchange, when there is nothing else to wait for."""
     took = list[float]()
@@ -151,18 +170,53 @@ def in_turns(*several: Callable[[], float]) -> list[list[float]]:
     return [list(column) for column in zip(*rounds, strict=True)]
 
 
+def varies(each: list[float]) -> float:
+    """How much steps differ, as a share of their middle: a standard deviation that a few slow ones do not decide."""
+    low, middle, high = (statistics.quantiles(each, n=100)[place] for place in (15, 49, 83))
+    return (high - low) / 2 / middle
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds of a step of two processes, by round; of messages of 4 kB and 24 MB, a copy of them, and the exchange."""
+
+    own: list[float]
+    tutorial: list[float]
+    half: list[float]
+    nothing: list[float]
+    nothing_alone: list[float]
+    small: float
+    large: float
+    copies: float
+    talk: float
+    cv: float  # see `varies`
+
+    @property
+    def rank(self) -> float:
+        """What it costs to be a rank: a message, waking up for it, the exchange."""
+        return max(0.0, statistics.median(a - b for a, b in zip(self.nothing, self.nothing_alone, strict=True)))
+
+
 def two(rank: int, folder: str, name: str, batch: int, size: int, results: Any) -> None:
     """One of two processes."""
     from tui_trainer.engine.together import Together
 
     torch.set_num_threads(1)
     dist.init_process_group("gloo", store=FileStore(f"{folder}/store", 2), rank=rank, world_size=2)
-    ranks = Together()
-    own, tutorial = ours(name, size, batch, ranks), plain(name, size, batch, 2, shared=True)
-    took = in_turns(own, tutorial, plain(name, size, batch, 2, shared=False))
-    small, large, talk = all_reduce(1024), all_reduce(6_000_000), exchange(Together())
+    each: list[float] = []
+    own, tutorial, half, nothing, nothing_alone = in_turns(
+        ours(name, size, batch, Together()),
+        plain(name, size, batch, 2, shared=True),
+        plain(name, size, batch, 2, shared=False, each=each),
+        ours(NOTHING, 4, 4, Together()),
+        plain(NOTHING, 4, 4, 2, shared=False),
+    )
+    found = Measured(
+        own, tutorial, half, nothing, nothing_alone, small=all_reduce(1024), large=all_reduce(6_000_000),
+        copies=copying(6_000_000), talk=exchange(Together()), cv=varies(each),
+    )  # fmt: skip
     if rank == 0:
-        results.put((took, small, large, talk))
+        results.put(found)
     dist.barrier()
     dist.destroy_process_group()
 
@@ -172,11 +226,17 @@ def ring(size: float, devices: int, bandwidth: float, latency: float) -> float:
     return 2 * (devices - 1) / devices * size / bandwidth + 2 * (devices - 1) * latency if devices > 1 else 0.0
 
 
+def greatest(devices: int) -> float:
+    """How many standard deviations the slowest of so many lies above the mean (Blom); sqrt(2 ln N) for very many."""
+    return statistics.NormalDist().inv_cdf((devices - 0.375) / (devices + 0.25))
+
+
 def step_seconds(
-    compute: float, size: float, devices: int, shared: Callable[[float], float], *, overlaps: float, data: float = 0.0
-) -> float:
+    compute: float, size: float, devices: int, shared: Callable[[float], float], *, overlaps: float, data: float = 0.0,
+    cv: float = VARIES, rank: float = 0.0,
+) -> float:  # fmt: skip
     """The formula: `shared` is the time of the gradients' all-reduce, of which `overlaps` of backward hides a part."""
-    slowest = compute * (1 + VARIES * math.sqrt(2 * math.log(devices)))
+    slowest = compute * (1 + cv * greatest(devices)) + (rank if devices > 1 else 0.0)
     whole, last = shared(size), shared(min(size, BUCKET))
     exposed = max(last, whole - overlaps * 2 / 3 * compute) if devices > 1 else 0.0
     return max(data, slowest + exposed)
@@ -220,54 +280,45 @@ def main() -> None:
         paper()
         return
     name, batch, size = (sys.argv[1:] + ["lenet", "64", "32"][len(sys.argv) - 1 :])[:3]
-    batch_size, image = int(batch), int(size)
     torch.set_num_threads(1)
     from tui_trainer.engine.ranks import Alone
 
-    (one,) = in_turns(ours(name, image, batch_size, Alone()))
+    (one,) = in_turns(ours(name, int(size), int(batch), Alone()))
     context = multiprocessing.get_context("forkserver")
     results = context.Queue()
     with tempfile.TemporaryDirectory() as folder:
-        more = (folder, name, batch_size, image, results)
+        more = (folder, name, int(batch), int(size), results)
         processes = [context.Process(target=two, args=(rank, *more)) for rank in range(2)]
         for process in processes:
             process.start()
-        (own, tutorial, half), small, large, talk = results.get(timeout=600)
+        found = results.get(timeout=600)
         for process in processes:
             process.join()
-    print(f"the exchange of a step: {1e6 * talk:.0f} us ({100 * talk / min(own):.1f} % of a step of 2 processes)")
-    tell(name, batch_size, image, min(one), own, tutorial, min(half), small, large)
+    tell(name, int(batch), int(size), statistics.median(one), found)
 
 
-def tell(
-    name: str, batch: int, image: int, one: float, own: list[float], tutorial: list[float],
-    half: float, small: float, large: float,
-) -> None:  # fmt: skip
+def tell(name: str, batch: int, image: int, one: float, found: Measured) -> None:
     """What was measured, what the formula makes of it."""
-    size = 4.0 * sum(parameter.numel() for parameter in network(name, image).parameters())
-    ratio = statistics.median(t / o for o, t in zip(own, tutorial, strict=True))
-    latency, bandwidth = small / 2, 24e6 / max(1e-9, large - small)
-    print(
-        f"{name}, {size / 4:,.0f} parameters, batches of {batch} at {image}x{image}; least of {ROUNDS} x {STEPS} steps"
+    values = sum(parameter.numel() for parameter in network(name, image).parameters())
+    own, tutorial, half = (statistics.median(rounds) for rounds in (found.own, found.tutorial, found.half))
+    ratio = statistics.median(t / o for o, t in zip(found.own, found.tutorial, strict=True))
+    latency, bandwidth = found.small / 2, 24e6 / max(1e-9, found.large - found.small)
+    print(f"{name}, {values:,} parameters, batches of {batch} at {image}x{image}; median of {ROUNDS} x {STEPS} steps")
+    print(f"1 process {1e3 * one:.2f} ms; 2 processes {1e3 * own:.2f} ms ({one / own:.2f} times as fast)")
+    print(f"2 processes, plain DDP loop {1e3 * tutorial:.2f} ms; ours {ratio:.3f} times as fast")
+    print(f"half a batch {1e3 * half:.2f} ms, cv {100 * found.cv:.0f} %; to be a rank {1e3 * found.rank:.2f} ms")
+    print(f"all-reduce of 2: {1e6 * latency:.0f} us latency, {bandwidth / 1e9:.2f} GB/s", end="; ")
+    print(f"exchange {1e6 * found.talk:.0f} us")
+    links = {"cv": found.cv, "rank": found.rank}  # the latency of a message is a part of what it costs to be a rank
+    formula = step_seconds(
+        half, 4.0 * values, 2, lambda amount: amount * (1 / bandwidth + found.copies / 24e6), overlaps=0.0, **links
     )
-    print(f"1 process {1e3 * one:.2f} ms; 2 processes {1e3 * min(own):.2f} ms ({one / min(own):.2f} times as fast)")
-    print(
-        f"2 processes, plain DDP loop {1e3 * min(tutorial):.2f} ms; ours {ratio:.3f} times as fast (median of rounds)"
-    )
-    print(
-        f"all-reduce of 2: {1e6 * latency:.0f} us latency, {bandwidth / 1e9:.2f} GB/s; half a batch {1e3 * half:.2f} ms"
-    )
-
-    def here(amount: float) -> float:
-        return ring(amount, 2, bandwidth, latency)
-
-    formula = step_seconds(half, size, 2, here, overlaps=0.0)  # both processes fill their cores: nothing is hidden
-    print(f"formula for 2: {1e3 * formula:.2f} ms, {100 * (formula / min(own) - 1):+.0f} % of what was measured")
+    print(f"formula for 2: {1e3 * formula:.2f} ms, {100 * (formula / own - 1):+.0f} % of what was measured")
     print("\nPredicted, one device as fast as a process here, its batch as above (assumed links in bytes/s and s):")
     print(f"{'devices':>8} {'link':<34} {'step ms':>8} {'efficiency':>10} {'ImageNet epoch':>15}")
     for devices in (8, 64, 512):
         for link in LINKS:
-            step = predicted(one, size, devices, link)
+            step = predicted(one, 4.0 * values, devices, link)
             minutes = IMAGENET / (devices * batch) * step / 60
             print(f"{devices:>8} {link:<34} {1e3 * step:>8.2f} {100 * one / step:>9.0f}% {minutes:>10.1f} min")
     print("load", os.getloadavg())

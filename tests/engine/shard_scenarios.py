@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from tui_trainer.commands import Stop
 from tui_trainer.config import build, resolve
-from tui_trainer.engine import together
+from tui_trainer.engine import exchange
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Job
 from tui_trainer.engine.precision import Precision
@@ -170,10 +170,10 @@ def straight(ranks: Any) -> Any:
 
 def stopped(ranks: Any) -> Any:
     """The last rank hears of a stop in the midst of the second epoch; copies of the run are to go on elsewhere."""
-    usual, together.TURN = together.TURN, 0  # the ranks exchange commands in each step
+    usual, exchange.TURN = exchange.TURN, 0  # the ranks exchange commands at each look
     found = on(ranks, settings("stopped"), {12: [Stop()]} if ranks.rank == ranks.size - 1 else None)
     on(ranks, settings("whole", strategy="ddp"), {12: [Stop()]})
-    together.TURN = usual
+    exchange.TURN = usual
     folder = Path(os.environ["RANKS_FOLDER"])
     if ranks.rank == 0:
         for name in ("by-one", "by-three", "damaged"):

@@ -115,8 +115,8 @@ class Sharded:
         self._syncs = any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
         self._norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
         self._device = next(model.parameters()).device
-        self._counts = torch.zeros(2, device=self._device)
-        self._losses, self._samples = self._counts.unbind()
+        self._counts = torch.zeros(3, device=self._device)
+        self._losses, self._samples, self._asks = self._counts.unbind()
 
     def __call__(self, inputs: Tensor) -> Tensor:
         """Outputs (N, ...).
@@ -135,10 +135,16 @@ class Sharded:
             ) from error
         return outputs
 
-    def begin(self, samples: int) -> None:
-        """A step over so many samples of this rank begins."""
+    @property
+    def here(self) -> bool:
+        """Whether the gradients are in memory that may be looked at without waiting for a device."""
+        return self._device.type == "cpu"
+
+    def begin(self, samples: int, *, asks: bool = False) -> None:
+        """A step over so many samples of this rank begins; whether this rank has something to say."""
         self._losses.zero_()
         self._samples.fill_(samples)
+        self._asks.fill_(asks)
 
     def batch(self, *, last: bool) -> AbstractContextManager[Any]:
         """Nothing around it."""
@@ -154,7 +160,7 @@ class Sharded:
         return loss
 
     def counted(self) -> Tensor:
-        """Sum of losses and number of samples (2) of all ranks, the same on each; once a step, after its last batch."""
+        """Sum of losses, samples, ranks that ask (3), the same on each rank; once a step, after its last batch."""
         dist.all_reduce(self._counts)
         return self._counts.clone()
 

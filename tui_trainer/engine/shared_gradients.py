@@ -5,7 +5,8 @@ last batch, a file that cannot be read). So each rank's loss is weighted by its 
 usually has, times the number of ranks; where all of them had another number, the gradients are scaled by it afterwards.
 
 Loss and number of samples travel with the gradients, as the gradient of one more parameter: they tell every rank on
-its device, without a message of their own, how many there were and whether one of them met a number that is not finite.
+its device, without a message of their own, how many there were, whether one of them met a number that is not finite,
+and whether one has something to say.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _NOTHING = nullcontext()
 
 
 class Whole(nn.Module):
-    """The network with a parameter `carried` (2), and a way to take part without a sample."""
+    """The network with a parameter `carried` (3), and a way to take part without a sample."""
 
     def __init__(self, model: nn.Module, forward: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
@@ -36,7 +37,7 @@ class Whole(nn.Module):
         self._syncs = any(isinstance(module, nn.SyncBatchNorm) for module in model.modules())
         self._none: Tensor | None = None  # inputs (0, ...)
         device = next(model.parameters()).device
-        self.carried = nn.Parameter(torch.zeros(2, device=device))
+        self.carried = nn.Parameter(torch.zeros(3, device=device))
 
     def forward(self, inputs: Tensor | None) -> tuple[Tensor, Tensor]:
         """Outputs (N, ...), or without inputs a 0 () that depends on every parameter; and 0 () of what is carried."""
@@ -62,8 +63,8 @@ class SharedGradients:
         self._trained: list[nn.Parameter] = []
         self._ddp: DistributedDataParallel | None = None
         self._carrier = torch.zeros(())  # 0 () of the step at hand, whose gradient is what is carried
-        self._carries = self._whole.carried.detach().clone()  # sum of losses, and samples, times the ranks
-        self._loss, self._samples = self._carries.unbind()
+        self._carries = self._whole.carried.detach().clone()  # sum of losses, samples, asks: times the ranks
+        self._loss, self._samples, self._asks = self._carries.unbind()
         self._last = True
         self._whole.carried.register_hook(lambda gradient: self._carries)
 
@@ -73,13 +74,19 @@ class SharedGradients:
         outputs, self._carrier = (self._whole if self._ddp is None else self._ddp)(inputs)
         return outputs
 
-    def begin(self, samples: int) -> None:
-        """A step over so many samples of this rank begins."""
+    @property
+    def here(self) -> bool:
+        """Whether the gradients are in memory that may be looked at without waiting for a device."""
+        return self._carries.device.type == "cpu"
+
+    def begin(self, samples: int, *, asks: bool = False) -> None:
+        """A step over so many samples of this rank begins; whether this rank has something to say."""
         now = [parameter for parameter in self._parameters if parameter.requires_grad]
         if len(now) != len(self._trained):
             self._trained, self._ddp = now, None
         self._loss.zero_()
         self._samples.fill_(samples * self._ranks)
+        self._asks.fill_(asks * self._ranks)
 
     def batch(self, *, last: bool) -> AbstractContextManager[Any]:
         """Around both passes of a batch: gradients are added up here, and shared in the last of a step."""
@@ -101,7 +108,7 @@ class SharedGradients:
         return loss + self._carrier if self._last else loss
 
     def counted(self) -> Tensor:
-        """Sum of losses and number of samples (2) of all ranks, the same on each; once a step, after its last batch."""
+        """Sum of losses, samples, ranks that ask (3), the same on each rank; once a step, after its last batch."""
         if self._ddp is None:
             self._ddp = self._build(searches=self._share_by_hand())
         gradient = self._whole.carried.grad

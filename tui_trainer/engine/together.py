@@ -1,9 +1,7 @@
-"""Several processes that train one model: what they have in common goes through a small exchange every few steps.
+"""Several processes that train one model, seen from one of them: torch's process group.
 
-What a step needs of all ranks travels with its gradients. The exchange is a gloo collective on the CPU, begun when a
-step's samples are in hand and read at its end, so that it waits for nobody for whom the gradients would not wait too:
-in each step if those are long, else in one of so many that a command waits `TURN` at most. It carries a few numbers;
-where somebody has more to say, commands and events follow as objects.
+What a step needs of all ranks travels with its gradients, see `shared_gradients` and `sharding`; everything else in an
+exchange of its own.
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -22,6 +19,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from tui_trainer.commands import Command
+from tui_trainer.engine.exchange import Exchange
 from tui_trainer.engine.ranks import Clock, LostRankError, Moment
 from tui_trainer.engine.shared_gradients import SharedGradients
 from tui_trainer.errors import BY_KIND, TrainingError, UserError
@@ -34,11 +32,6 @@ if TYPE_CHECKING:
     from tui_trainer.engine.step import Scored
 
 T = TypeVar("T")
-TURN = 50_000_000  # ns between two exchanges
-LONG_STEP = 50_000_000  # ns; commands that come during a longer step are asked for once more at its end
-GROWTH = 4  # of the steps between two exchanges from one to the next at most: a pause may have made the last one long
-NEWS, CLOCK, PASSED_NS, WAITED_NS = range(4)  # columns of the exchange
-NO_STEP = -1  # of CLOCK, in an exchange between steps
 WORD = "last word"  # key of the store under which a rank says why it ends
 # What collectives say when a rank is gone: gloo, NCCL, the store.
 LOST = re.compile(
@@ -58,72 +51,21 @@ class Together:
         self._is_first_here = (self.rank if local_rank is None else local_rank) == 0
         self._restarts = restarts
         self._group = dist.new_group(backend="gloo", timeout=timeout)
-        self._row = torch.zeros(4, dtype=torch.int64)
-        self._table = [torch.zeros(4, dtype=torch.int64) for _ in range(self.size)]
-        self._written = self._row.numpy()
-        self._work: Any = None  # the exchange that is under way
-        self._every, self._turns = 1, 0  # steps from one exchange to the next, and since the last
-        self._in_step = False  # commands that came in an exchange of this step are not taken yet
-        self._long = False  # the last exchange was longer ago than `LONG_STEP`, for one step
-        self._inbox: Commands | None = None
-        self._outbox: list[Command | Event] = []
-        self._sending: list[Command | Event] = []
-        self._told: list[Command] = []
-        self._heard: list[Event] = []
+        self._exchange = Exchange(self._group, self.rank, self.size, self.gathered)
         self._gradients: SharedGradients | Sharded | None = None
         self._usual = 1  # samples of a step on all ranks, if it is whole
-        self._began = time.perf_counter_ns()
-        self._moment = Moment()
-        self._waited = self._waited_before = 0  # ns
-        self._slowest = 0.0  # share of the time that any rank waited for batches
-
-    def _start(self, clock: int) -> None:
-        if self._inbox is not None:
-            self._outbox += self._inbox.take()
-        self._sending, self._outbox = self._outbox, []
-        now = time.perf_counter_ns()
-        self._written[:] = len(self._sending), clock, now - self._began, self._waited - self._waited_before
-        self._began, self._waited_before = now, self._waited
-        self._work = dist.all_gather(self._table, self._row, group=self._group, async_op=True)
-
-    def _finish(self) -> None:
-        if self._work is None:
-            return
-        self._work.wait()
-        self._work, known = None, [row.tolist() for row in self._table]
-        if (bits := known[0][CLOCK]) != NO_STEP:
-            self._moment = Moment(*(bool(bits >> place & 1) for place in range(len(Moment._fields))))
-        self._slowest = max(min(1.0, row[WAITED_NS] / row[PASSED_NS]) for row in known)
-        self._space(max(row[PASSED_NS] for row in known))
-        if any(row[NEWS] for row in known):
-            for rank, items in enumerate(self.gathered(self._sending)):
-                self._told += [item for item in items if isinstance(item, Command)]
-                self._heard += [item for item in items if isinstance(item, Event) and rank != self.rank]
-
-    def _space(self, passed: int) -> None:
-        """How many steps or looks there are until the next exchange; `passed`: ns since the last."""
-        turns, self._turns = max(1, self._turns), 0
-        self._long = passed > LONG_STEP * turns
-        self._every = max(1, min(GROWTH * self._every, turns * TURN // passed))
-
-    def _is_time(self) -> bool:
-        """Whether the exchange is due in this step or look."""
-        self._turns += 1
-        return self._turns >= self._every
+        self._inbox: Commands | None = None
 
     def begin(self, samples: int, waited: float, clock: Clock) -> bool:
         """A step over `samples` here; whether other ranks have some shows at its end."""
-        self._finish()
-        self._waited, self._in_step = int(waited * 1e9), True
-        self._shared.begin(samples)
-        if self._is_time():
-            self._start(sum(bit << place for place, bit in enumerate(clock())))
+        asks = self._exchange.begin(clock(), int(waited * 1e9), told=self._shared.here)
+        self._shared.begin(samples, asks=asks)
         return True
 
     def clock(self, here: Clock) -> Moment:
         """What the clock of rank 0 said in the last exchange."""
-        self._finish()
-        return self._moment
+        self._exchange.finish()
+        return self._exchange.moment
 
     # Gradients --------------------------------------------------------------------------------------------------------
 
@@ -157,9 +99,10 @@ class Together:
     def finite(self, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
         """The sum of all losses. Where the step had not as many samples as usual its gradients are scaled."""
         counted = self._shared.counted()
-        if counted.device.type != "cpu":
+        if not self._shared.here:
             return self._finite_there(counted, scored)
-        losses, samples = counted.tolist()
+        losses, samples, asks = counted.tolist()
+        self._exchange.asked(asks > 0)
         if not samples:
             return None
         if samples != self._usual:
@@ -170,7 +113,7 @@ class Together:
 
     def _finite_there(self, counted: Tensor, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
         """The same on a device, which only a rank without samples waits for; a factor of 1 changes nothing."""
-        losses, samples = counted.unbind()
+        losses, samples, _ = counted.unbind()
         if not scored and not samples.item():
             return None
         self._shared.scale(self._usual / samples)
@@ -217,7 +160,7 @@ class Together:
 
     def slowest(self, share: float) -> float:
         """The greatest of all, as far as the last exchange knows."""
-        return max(share, self._slowest)
+        return max(share, self._exchange.slowest)
 
     def by_first(self, act: Callable[[], T]) -> T:
         """What rank 0 gets of it; what the user can act on is raised on every rank."""
@@ -264,37 +207,27 @@ class Together:
 
     def commands(self, commands: Commands) -> Commands:
         """Those of every rank, at the same step everywhere."""
-        self._inbox = commands
+        self._exchange.inbox = self._inbox = commands
         return self
 
     def take(self) -> list[Command]:
-        """What any rank was told. In a step its exchange has brought them; between steps, and after a long one, ask."""
-        came, in_step = self._work is not None, self._in_step
-        self._finish()
-        self._in_step = False
-        if (came and self._long) or (not in_step and self._is_time()):
-            self._start(NO_STEP)
-            self._finish()
-        told, self._told = self._told, []
-        return told
+        """What any rank was told."""
+        return self._exchange.take()
 
     def wait(self, seconds: float) -> None:
         """Rank 0 waits for a command; the others will wait for it in the exchange, which the next look has."""
-        self._every = 1
+        self._exchange.at_next_look()
         if self.rank == 0 and self._inbox is not None:
             self._inbox.wait(seconds)
 
     def tell(self, event: Event) -> None:
         """It goes with the next exchange."""
-        self._outbox.append(event)
+        self._exchange.tell(event)
 
     def heard(self) -> list[Event]:
         """What other ranks told."""
-        heard, self._heard = self._heard, []
-        return heard
+        return self._exchange.heard()
 
     def flush(self) -> None:
         """One more exchange; call it on every rank."""
-        self._finish()
-        self._start(NO_STEP)
-        self._finish()
+        self._exchange.now()
