@@ -66,10 +66,12 @@ class Inbox:
 
     def __init__(self, looks: dict[int, Sequence[Command]] | None = None) -> None:
         self._looks, self._count, self.waited = looks or {}, 0, 0
+        self.coming: list[Command] = []  # with the next look
 
     def take(self) -> list[Command]:
         self._count += 1
-        return list(self._looks.get(self._count, ()))
+        came, self.coming = self.coming, []
+        return [*self._looks.get(self._count, ()), *came]
 
     def wait(self, seconds: float) -> None:
         import time

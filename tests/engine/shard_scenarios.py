@@ -16,12 +16,11 @@ from torch.distributed.tensor import DTensor
 
 from tui_trainer.commands import Stop
 from tui_trainer.config import build, resolve
-from tui_trainer.engine import exchange
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Job
 from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.sharding import Sharded, shard
-from tui_trainer.events import Evaluated, Progress, Warned
+from tui_trainer.events import Evaluated, Event, Progress, Warned
 from tui_trainer.run import prepare
 
 from .rank_scenarios import WithUnused, losses
@@ -148,9 +147,13 @@ def settings(name: str, **more: Any) -> Any:
     return build({**values, **where, "strategy": "fsdp", "log_every": 1, "checkpoint_every": "3steps", **more})
 
 
-def on(ranks: Any, config: Any, looks: Any = None) -> Any:
-    made = prepare(config, ranks=ranks)
-    events = list(made.events(Inbox(looks)))
+def on(ranks: Any, config: Any, stop_after: int = 0) -> Any:
+    """A run; this rank hears of a stop after a step, so that it ends with that or the next."""
+    made, inbox, events = prepare(config, ranks=ranks), Inbox(), list[Event]()
+    for event in made.events(inbox):
+        events.append(event)
+        if isinstance(event, Progress) and event.part == "train" and event.step == stop_after:
+            inbox.coming.append(Stop())
     steps = {
         e.step: (e.metrics["batch_loss"], e.samples) for e in events if isinstance(e, Progress) and e.part == "train"
     }
@@ -170,10 +173,8 @@ def straight(ranks: Any) -> Any:
 
 def stopped(ranks: Any) -> Any:
     """The last rank hears of a stop in the midst of the second epoch; copies of the run are to go on elsewhere."""
-    usual, exchange.TURN = exchange.TURN, 0  # the ranks exchange commands at each look
-    found = on(ranks, settings("stopped"), {12: [Stop()]} if ranks.rank == ranks.size - 1 else None)
-    on(ranks, settings("whole", strategy="ddp"), {12: [Stop()]})
-    exchange.TURN = usual
+    found = on(ranks, settings("stopped"), 7 if ranks.rank == ranks.size - 1 else 0)
+    on(ranks, settings("whole", strategy="ddp"), 7)
     folder = Path(os.environ["RANKS_FOLDER"])
     if ranks.rank == 0:
         for name in ("by-one", "by-three", "damaged"):
