@@ -20,6 +20,7 @@ from tui_trainer.past_runs import last_event, read_run
 from tui_trainer.run_folder import RunFolder, make_folder
 from tui_trainer.run_lock import is_running
 from tui_trainer.session import EXACT_BYTES, PAST_POINTS, FollowedSession, thinned
+from tui_trainer.tui.trainer import Trainer
 
 Cli = Callable[..., Told]
 ENDLESS = ("--epochs", "1000000", "-b", "8", "--threads", "1")
@@ -156,3 +157,19 @@ def test_neither_does_the_server_of_workers(tmp_path: Path, monkeypatch: pytest.
     start_forkserver()
     assert seen == ["1"]
     assert "PYTHONSAFEPATH" not in os.environ
+
+
+def test_whoever_watches_a_run_that_is_gone_without_a_word_reads_the_end_of_its_log(tmp_path: Path) -> None:
+    run = make_folder(tmp_path / "run")
+    run.events.write_text(to_json(progress(1)) + "\n")
+    run.log.write_text("one\nKilled by something\n")
+    trainer = Trainer(FollowedSession(run))
+    trainer.start()
+    trainer.wait(PATIENCE)
+    assert trainer.error == "It ended without a word; its log ends: Killed by something"
+    ended = RunEnded(outcome="stopped", message="m", epochs=1, step=1, seconds=1.0)
+    run.events.write_text(to_json(progress(1)) + "\n" + to_json(ended) + "\n")
+    trainer = Trainer(FollowedSession(run))
+    trainer.start()
+    trainer.wait(PATIENCE)
+    assert not trainer.error

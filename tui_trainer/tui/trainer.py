@@ -12,9 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from tui_trainer.background import last_words
 from tui_trainer.commands import Command
 from tui_trainer.errors import UserError
-from tui_trainer.events import Event, RunStarted
+from tui_trainer.events import Event, RunEnded, RunStarted
+from tui_trainer.run_lock import is_running
 from tui_trainer.session import Session
 from tui_trainer.text import display
 
@@ -63,12 +65,21 @@ class Trainer:
     def _work(self) -> None:
         try:
             self._before()
+            event: Event | None = None
             for event in self.session.events():
                 if isinstance(event, RunStarted):
                     gc.freeze()  # the model and what it imported stay: a full collection walks them for 0.2 s
                 self._inbox.append(event)
+            self.error = self._silent_end(event)
         except UserError as error:
             self.error, self.failure = str(error), error
         except BaseException as error:
             logging.getLogger("tui_trainer").exception("A bug ended the run")
             self.error, self.is_bug = display(f"{type(error).__name__}: {error}", 400), True
+
+    def _silent_end(self, last: Event | None) -> str:
+        """What there is to say of a run of another process that is gone and has not said how it ended."""
+        folder = self.session.folder
+        if last is None or folder is None or isinstance(last, RunEnded) or self.session.owned or is_running(folder):
+            return ""
+        return f"It ended without a word; its log ends: {last_words(folder) or 'with nothing'}"
