@@ -11,6 +11,7 @@ from tui_trainer.config import resolve, to_toml
 from tui_trainer.run_folder import RunFolder, make_folder
 from tui_trainer.session import FollowedSession
 from tui_trainer.tui import app as screens
+from tui_trainer.tui.app import TrainerApp
 
 
 @pytest.fixture
@@ -57,3 +58,17 @@ async def test_a_run_of_several_goes_on_as_one_of_several(
         assert app.trainer is not None
         assert isinstance(app.trainer.session, FollowedSession)
     assert started == [[f"--resume={folder.path}"]]
+
+
+@pytest.mark.parametrize(("flags", "words"), [({}, []), ({"nproc": 3, "lr": 0.5}, ["--lr", "0.5", "--nproc", "3"])])
+async def test_a_run_of_several_that_a_flag_names_goes_on_as_one_of_several(
+    started: list[list[str]], digits60: Path, tmp_path: Path, flags: dict[str, Any], words: list[str]
+) -> None:
+    folder = make_folder(tmp_path / "old")
+    folder.config.write_text(to_toml(resolve({"data": str(digits60), "nproc": 2}).config))
+    app = TrainerApp(resolve({"resume": str(folder.path), **flags}, folder.config), first="train")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        assert app.trainer is not None
+        assert isinstance(app.trainer.session, FollowedSession)
+    assert started == [[*words, f"--resume={folder.path}"]]

@@ -17,7 +17,7 @@ from textual.screen import Screen
 
 from tui_trainer.background import go_on, start_new
 from tui_trainer.commands import Abort, Stop
-from tui_trainer.config import Resolved, resolve
+from tui_trainer.config import Config, Resolved, resolve
 from tui_trainer.errors import UserError
 from tui_trainer.events import RunEnded
 from tui_trainer.past_runs import last_event
@@ -25,7 +25,7 @@ from tui_trainer.run_folder import RunFolder, find_run
 from tui_trainer.session import FollowedSession, LocalSession, Session
 from tui_trainer.text import user_path
 from tui_trainer.tui import preferences
-from tui_trainer.tui.draft import Draft
+from tui_trainer.tui.draft import Draft, words_of
 from tui_trainer.tui.filters import AsciiFilter, ColourlessFilter
 from tui_trainer.tui.keys import EVERYWHERE, SCREENS, bindings
 from tui_trainer.tui.questions import ask_about_bad_files
@@ -188,7 +188,7 @@ class TrainerApp(App[int]):
         self._moving = False
         assert self.trainer is not None
         folder = self.trainer.session.folder
-        last = last_event(folder) if folder is not None else None
+        last = last_event(folder) if folder else None
         if folder is None or not isinstance(last, RunEnded) or last.outcome != "stopped":
             return
         started = go_on((), folder)
@@ -225,21 +225,21 @@ class TrainerApp(App[int]):
             self.notify("A run is training already.", severity="error", markup=False)
             return
         try:
-            config = resolve({"resume": str(folder.path)}, folder.config).config
+            self._go_on(folder, resolve({"resume": str(folder.path)}, folder.config).config, {"resume"})
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
-            return
-        if config.run.nproc > 1:
-            self.begin(FollowedSession(folder, go_on((), folder)))
-        else:
-            self.begin(LocalSession(config, self._train_screen.tell, given={"resume"}), folder)
 
     def _resume_as_asked(self) -> None:
         """`tui-trainer --resume RUN`: the flags beside it count; the next run on the screens is a new one."""
         given = {name for name, origin in self._resolved.origins.items() if origin.startswith("--")}
         self.draft.set("resume", "")
-        run, config = self._resolved.config.run.resume, self._resolved.config
-        self.begin(LocalSession(config, self._train_screen.tell, given), find_run(run))
+        self._go_on(find_run(self._resolved.config.run.resume), self._resolved.config, given)
+
+    def _go_on(self, folder: RunFolder, config: Config, given: set[str]) -> None:
+        words = words_of({name: config.values()[name] for name in given - {"resume"}})
+        if config.run.nproc > 1:
+            return self.begin(FollowedSession(folder, go_on(words, folder)))
+        return self.begin(LocalSession(config, self._train_screen.tell, given), folder)
 
     def _tick(self) -> None:
         self._train_screen.tick()

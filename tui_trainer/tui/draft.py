@@ -116,17 +116,7 @@ class Draft:
 
     def words(self) -> list[str]:
         """The flags of what differs from the defaults."""
-        words = list[str]()
-        for name, item in SETTINGS.items():
-            if not self.changed(name):
-                continue
-            value = self._values[name]
-            if item.kind is bool and not item.optional:
-                words.append(item.flag if value else item.flag.replace("--", "--no-", 1))
-            else:
-                text = item.to_text(value)
-                words += [f"{item.flag}={text}"] if text.startswith("-") else [item.flag, text]
-        return words
+        return words_of({name: value for name, value in self._values.items() if self.changed(name)})
 
     def toml(self) -> str:
         """The same as a file for `-c`.
@@ -135,6 +125,19 @@ class Draft:
             ConfigError: two settings do not go together.
         """
         return to_toml(self.config())
+
+
+def words_of(values: Mapping[str, Value]) -> list[str]:
+    """Settings as flags."""
+    words = list[str]()
+    for name in (name for name in SETTINGS if name in values):
+        item, value = SETTINGS[name], values[name]
+        if item.kind is bool and not item.optional:
+            words.append(item.flag if value else item.flag.replace("--", "--no-", 1))
+        else:
+            text = item.to_text(value)
+            words += [f"{item.flag}={text}"] if text.startswith("-") else [item.flag, text]
+    return words
 
 
 def _position(options: list[Value], value: Value) -> int:
