@@ -121,3 +121,18 @@ def test_torchvision_has_one_door(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(PACKAGE)))
 def test_files_stay_short(file: Path) -> None:
     assert file.read_text("utf-8").count("\n") <= 300
+
+
+RUN = """
+from tui_trainer.config import Config
+from tui_trainer.engine.job import NoCommands
+from tui_trainer.run import prepare
+made = prepare(Config().replace(data={data!r}, output_dir={folder!r}, epochs=1))
+list(made.events(NoCommands()))
+"""
+
+
+def test_a_run_does_not_load_the_compiler_of_torch(digits60: Path, tmp_path: Path) -> None:
+    """It takes over a second, and only --compile needs it."""
+    code = RUN.format(data=str(digits60), folder=str(tmp_path / "run"))
+    assert loaded_by(code + "assert 'torch._dynamo' not in sys.modules") >= {"torch", "tui_trainer.run"}

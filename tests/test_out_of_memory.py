@@ -89,14 +89,14 @@ def test_auto_batch_goes_on_by_itself(digits60: Path, tmp_path: Path, run_cli: C
 
 def test_weights_that_are_half_updated_are_not_saved(tmp_path: Path, make_job: Callable[..., Any]) -> None:
     job = make_job(checkpoints=tmp_path)
-    update, steps = job.optimizer.step, []
+    update, steps = job.precision.step, []
 
     def runs_out(*given: Any, **named: Any) -> Any:
         steps.append(update(*given, **named))
         if len(steps) == 9:
             raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    job.optimizer.step = runs_out
+    job.precision.step = runs_out
     with pytest.raises(torch.OutOfMemoryError):
         list(train(job))
     assert list(keep_what_is_whole(job)) == []

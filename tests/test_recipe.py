@@ -10,7 +10,7 @@ import torch
 from tui_trainer.config import SETTINGS, Config, resolve
 from tui_trainer.engine.job import Job, NoCommands
 from tui_trainer.errors import ConfigError
-from tui_trainer.events import RunEnded
+from tui_trainer.events import RunEnded, SettingChanged
 from tui_trainer.run import prepare
 
 # setting -> its value, and what else both runs need for it to count
@@ -88,6 +88,41 @@ def test_the_memory_format(digits60: Path, tmp_path: Path) -> None:
     inputs, _ = job.prepare(next(iter(job.train_loader.epoch(0))))
     for tensor in (inputs, job.model.conv1.weight):
         assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+OWN_NETS = """
+from torch import nn
+
+class Flat(nn.Module):
+    def __init__(self, num_classes, channels, image_size):
+        super().__init__()
+        self.conv, self.fc = nn.Conv2d(channels, 2, 3), nn.LazyLinear(num_classes)
+
+    def forward(self, x):
+        return self.fc(self.conv(x).flatten(1))
+
+class Viewed(Flat):
+    def forward(self, x):
+        return self.fc(self.conv(x).view(len(x), -1))
+"""
+
+
+@pytest.mark.parametrize(
+    ("values", "last"),
+    [({}, True), ({"model": "mlp"}, False), ({"model": "nets.py:Flat"}, True), ({"model": "nets.py:Viewed"}, False)],
+)
+def test_the_memory_format_is_chosen_by_the_model(
+    values: dict[str, Any], last: bool, digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(OWN_NETS)
+    made = prepare(
+        Config().replace(data=str(digits60), output_dir=str(tmp_path / "run"), channels=3, trust_code=True, **values)
+    )
+    made.lock.release()
+    assert made.config.recipe.channels_last is last
+    assert "channels_last" in {event.name for event in made.news if isinstance(event, SettingChanged)}
+    assert f"channels_last = {str(last).lower()}" in made.folder.config.read_text()
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what the compiler imports

@@ -83,6 +83,7 @@ def test_no_auto_is_left_and_each_is_told_with_its_reason(first: tuple[RunFolder
         "std",
         "log_every",
         "threads",
+        "channels_last",
     }
     assert {name for name, value in values.items() if value is None} == {
         "header",
@@ -121,6 +122,7 @@ def test_a_value_that_is_given_is_never_overridden(digits60: Path, tmp_path: Pat
         "model": "lenet",
         "monitor": "val_loss",
         "cache": "off",
+        "channels_last": False,
     }
     made = prepare(config_for(digits60, tmp_path / "run", **given))
     made.lock.release()

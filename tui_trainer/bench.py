@@ -8,11 +8,11 @@ from torch import Tensor
 
 from tui_trainer.auto import (
     Choices,
+    choose_computing,
     choose_inputs,
     choose_recipe,
     choose_rest,
     choose_task,
-    choose_threads,
     device_of,
     model_arguments,
 )
@@ -85,12 +85,12 @@ class Bench:
 
     def prepare(self, data: Data) -> Callable[[Batch], tuple[Tensor, Tensor]]:
         """What takes a batch to the device, as in training."""
-        return data.prepare(self._device, channels_last=self.config.recipe.channels_last)
+        return data.prepare(self._device, channels_last=bool(self.config.recipe.channels_last))
 
     def job(self, data: Data) -> Job:
         """A run over these loaders with the whole recipe, whose model learns nothing that is kept."""
         model = catalog.build(self.config.model.model, **model_arguments(self.config, self.index))
-        choose_threads(self._choices, model)
+        choose_computing(self._choices, model, self.index, self._device)
         choose_recipe(self._choices, self._device)
         model = in_memory_format(model, self.config).to(self._device)
         return Job(

@@ -91,7 +91,9 @@ class RecipeConfig:
     amp_dtype: str | None = setting(
         None, "16-bit type; auto: bf16, or fp16 on GPUs without it.", choices=("bf16", "fp16")
     )
-    channels_last: bool = setting(False, "Memory format NHWC: faster convolutions on most devices.")
+    channels_last: bool | None = setting(
+        None, "Memory format NHWC, for faster convolutions; auto: where a model has them and runs in it."
+    )
     compile: bool = setting(False, "torch.compile: a slow first step, then faster ones.")
     model_ema: bool = setting(False, "Evaluate and keep a moving average of the weights.")
     model_ema_decay: float = setting(0.9998, "Share of the average that each step keeps.", ge=0, lt=1)

@@ -13,11 +13,11 @@ from tui_trainer import config as configuration
 from tui_trainer import run_folder, tensorboard
 from tui_trainer.auto import (
     Choices,
+    choose_computing,
     choose_inputs,
     choose_recipe,
     choose_rest,
     choose_task,
-    choose_threads,
     device_of,
     model_arguments,
     require_shared_memory,
@@ -124,7 +124,7 @@ def _prepare(
     choose_recipe(choices, device)
     seed_all(config.recipe.seed)
     model = _model(choices.config, data)
-    choose_threads(choices, model)
+    choose_computing(choices, model, index, device)
     branch = Branch(config.run.branch) if config.run.branch and not saved else None
     if branch:
         choices.config = choices.config.replace(branch=branch.parent, pretrained="")
@@ -229,7 +229,7 @@ def _job(config: Config, data: Data, model: nn.Module, start: Started, ranks: Ra
         ranks=ranks,
         train_loader=data.train,
         val_loader=data.val,
-        prepare=data.prepare(device, channels_last=config.recipe.channels_last),
+        prepare=data.prepare(device, channels_last=bool(config.recipe.channels_last)),
         classes=index.classes,
         device=device,
         task=index.task,

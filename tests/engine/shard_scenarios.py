@@ -174,7 +174,7 @@ def straight(ranks: Any) -> Any:
 def stopped(ranks: Any) -> Any:
     """The last rank hears of a stop in the midst of the second epoch; copies of the run are to go on elsewhere."""
     found = on(ranks, settings("stopped"), 7 if ranks.rank == ranks.size - 1 else 0)
-    on(ranks, settings("whole", strategy="ddp"), 7)
+    on(ranks, settings("whole", strategy="ddp", channels_last=False), 7)
     folder = Path(os.environ["RANKS_FOLDER"])
     if ranks.rank == 0:
         for name in ("by-one", "by-three", "damaged"):

@@ -2,7 +2,16 @@ import pytest
 import torch
 from torch import nn
 
-from tui_trainer.engine.optim import FACTOR, UNFIT, build_optimizer, parameter_groups, set_lr, update
+from tui_trainer.engine.optim import (
+    FACTOR,
+    UNFIT,
+    build_optimizer,
+    load_state,
+    parameter_groups,
+    set_lr,
+    update,
+    zero_grad,
+)
 from tui_trainer.errors import ConfigError
 from tui_trainer.recipe_config import OPTIMIZERS, parse_arguments
 
@@ -39,6 +48,36 @@ def test_each_name_builds_its_optimizer_with_the_values_given(name: str) -> None
     parameter.grad = torch.full((2, 2), 0.5)
     optimizer.step()
     assert not torch.equal(parameter, torch.ones(2, 2)), "it trains"
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_an_update_is_a_step_and_gradients_are_cleared(name: str) -> None:
+    both = [built(name), built(name)]
+    (one,), (two,) = (optimizer.param_groups[0]["params"] for optimizer in both)
+    for gradient in (0.5, -0.25, 0.125):
+        one.grad, two.grad = torch.full((2, 2), gradient), torch.full((2, 2), gradient)
+        both[0].step()
+        update(both[1])
+        assert torch.equal(one, two)
+    assert not torch.equal(one, torch.ones(2, 2))
+    zero_grad(both[1])
+    assert two.grad is None
+
+
+def test_a_state_goes_on_in_another_memory_format() -> None:
+    def steps(last: torch.memory_format, saved: dict[str, object] | None) -> tuple[torch.Tensor, dict[str, object]]:
+        parameter = nn.Parameter(torch.ones(2, 3, 4, 4).contiguous(memory_format=last))
+        optimizer = build_optimizer("sgd", [parameter], lr=0.1, momentum=0.9, weight_decay=0.0)
+        if saved:
+            load_state(optimizer, saved)
+        parameter.grad = torch.arange(96.0).reshape(2, 3, 4, 4).contiguous(memory_format=last)
+        update(optimizer)
+        return parameter, optimizer.state_dict()
+
+    _, saved = steps(torch.channels_last, None)
+    went_on, _ = steps(torch.contiguous_format, saved)
+    straight, _ = steps(torch.contiguous_format, steps(torch.contiguous_format, None)[1])
+    assert torch.equal(went_on, straight)
 
 
 def test_nesterov_is_taken_where_there_is_one() -> None:

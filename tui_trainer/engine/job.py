@@ -22,7 +22,7 @@ from tui_trainer.engine.guard import Guard
 from tui_trainer.engine.keeping import Keeping
 from tui_trainer.engine.loader import Batch, Loader
 from tui_trainer.engine.metrics import Classification, Measure, Whole
-from tui_trainer.engine.optim import set_lr
+from tui_trainer.engine.optim import load_state, set_lr
 from tui_trainer.engine.pace import Pace
 from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.random_states import random_states, set_random_states
@@ -279,7 +279,7 @@ class Job:
         self.keeping.last = self.position
         self.guard.reset(self.state.left_out)
         self.model.load_state_dict(saved["model"])
-        self.optimizer.load_state_dict(saved["optimizer"])
+        load_state(self.optimizer, saved["optimizer"])
         self.precision.load_state_dict(saved.get("scaler", {}))
         if self.ema and saved.get("ema"):
             self.ema.load_state_dict(saved["ema"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from tui_trainer.errors import ConfigError
@@ -48,6 +49,7 @@ def build_optimizer(
         ConfigError: there is none, or it does not take what is given.
     """
     cls = _class(name)
+    _leave_out_the_compiler()
     taken = inspect.signature(cls).parameters
     if "nesterov" not in taken and nesterov:
         raise ConfigError(f"{cls.__name__} has no Nesterov momentum: use --no-nesterov, or sgd.")
@@ -128,8 +130,20 @@ def zero_grad(optimizer: Optimizer) -> None:
             parameter.grad = None
 
 
+@torch.no_grad()
+def load_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
+    """Go on from a saved state, whose tensors come to lie in memory as their parameters do: fused kernels mix them."""
+    optimizer.load_state_dict(dict(saved))
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            fits = isinstance(value, Tensor) and value.shape == parameter.shape
+            if fits and value.stride() != parameter.stride():
+                state[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
+
+
+@torch.no_grad()
 def update(optimizer: Optimizer) -> None:
-    """What `step` does, without the entry for a profiler that torch wraps around it, which costs as much again.
+    """What `step` does, without what torch wraps around it: an entry for a profiler, and its compiler.
 
     That entry also calls hooks: where there are any, or `step` is the optimizer's own, it is called as it is.
     """
@@ -137,5 +151,19 @@ def update(optimizer: Optimizer) -> None:
     if hooks or "step" in vars(optimizer):
         optimizer.step()
         return
-    step: Any = type(optimizer).step
-    getattr(step, "__wrapped__", step)(optimizer)
+    _plain_step(type(optimizer))(optimizer)  # type: ignore[arg-type]
+
+
+@cache
+def _plain_step(cls: type[Optimizer]) -> Callable[[Optimizer], object]:
+    step: Callable[[Optimizer], object] = inspect.unwrap(cls.step)
+    return step
+
+
+def _leave_out_the_compiler() -> None:
+    """Let the first optimizer not import torch's compiler, only to tell it that its methods are not to be compiled.
+
+    It takes over a second to load, and nothing but --compile, which asks for the model alone, needs it.
+    """
+    for method in (Optimizer.add_param_group, Optimizer.zero_grad, Optimizer.state_dict, Optimizer.load_state_dict):
+        vars(inspect.unwrap(method)).setdefault("__dynamo_disable", inspect.unwrap(method))

@@ -183,7 +183,7 @@ def _shared_out(state: dict[str, Any], model: nn.Module, optimizer: torch.optim.
         whole = isinstance(tensor, Tensor) and not isinstance(tensor, DTensor)
         if not (whole and isinstance(parameter, DTensor) and tensor.shape == parameter.shape):
             return tensor
-        return distribute_tensor(tensor, parameter.device_mesh, parameter.placements, src_data_rank=None)
+        return distribute_tensor(tensor.contiguous(), parameter.device_mesh, parameter.placements, src_data_rank=None)
 
     parameters = list(itertools.chain.from_iterable(group["params"] for group in optimizer.param_groups))
     own = model.state_dict()

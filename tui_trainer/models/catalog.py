@@ -26,6 +26,7 @@ from tui_trainer.text import display
 
 LENET, MLP_NAME = "lenet", "mlp"
 HIDDEN_SIZES = (64, 64)
+SMALL = 64  # side of images for which a network of these is built in a millisecond
 SIZES = (32, 48, 64, 75, 96, 112, 128, 160, 192, 224, 256, 299, 320, 384, 448, 512)  # sides to propose
 
 
@@ -138,7 +139,8 @@ def _replace_first_convolution(model: nn.Module, channels: int) -> None:
 def check_takes(name: str, *, num_classes: int, channels: int, image_size: int, **more: Any) -> bool:
     """Refuse a model that cannot take these images; whether it needs two or more images a step.
 
-    The model runs on torch's meta device: shapes only, no memory and no arithmetic.
+    The model runs on torch's meta device: shapes only, no memory and no arithmetic. That loads torch's compiler, for
+    over a second, so that small ones run as they are.
 
     Raises:
         ConfigError: it cannot, or does not exist; the sentence names an image size that would do.
@@ -189,6 +191,22 @@ def skeleton(name: str, **asked: Any) -> nn.Module:
         return build(name, **asked)
 
 
+@torch.no_grad()
+def runs_channels_last(name: str, model: nn.Module, channels: int, image_size: int) -> bool:
+    """Whether a model takes images laid out as NHWC, which `view` refuses: what is not known here is tried."""
+    if not name.startswith(timm_models.PREFIX) and not user_code.names_code(name):
+        return True
+    images = torch.zeros(2, *shape_of(channels, image_size)).contiguous(memory_format=torch.channels_last)
+    with torch.random.fork_rng(devices=[]):
+        try:
+            model.eval()(images)
+        except Exception:  # whatever the user's own code may raise
+            return False
+        finally:
+            model.train()
+    return True
+
+
 def _takes(name: str, image_size: int, asked: Mapping[str, Any]) -> bool:
     try:
         return not _refusal(name, image_size, batch=2, **asked)
@@ -199,7 +217,8 @@ def _takes(name: str, image_size: int, asked: Mapping[str, Any]) -> bool:
 def _refusal(name: str, image_size: int, *, batch: int, num_classes: int, channels: int, **asked: Any) -> str:
     """Why a model does not turn (batch, channels, S, S) into (batch, num_classes); empty when it does."""
     try:
-        model = skeleton(name, num_classes=num_classes, channels=channels, image_size=image_size, **asked).train()
+        make = build if name in (LENET, MLP_NAME) and image_size <= SMALL else skeleton
+        model = make(name, num_classes=num_classes, channels=channels, image_size=image_size, **asked).train()
         memory = any(not tensor.is_meta for tensor in model.parameters())
         with torch.no_grad(), contextlib.nullcontext() if memory else without_memory(name):
             outputs = model(torch.empty(batch, *(asked.get("shape") or shape_of(channels, image_size))))

@@ -41,7 +41,7 @@ COVERED = {
     "auto_batch", "log_every", "checkpoint_every", "keep_checkpoints", "keep_every", "trust_code", "deterministic",
     "tensorboard", "cache", "cache_size", "data_root", "class_weights", "mixup", "cutmix", "model_ema",
     "model_ema_decay", "path_column", "target", "part_column", "ignore_columns", "features", "header", "missing",
-    "hidden_sizes",
+    "hidden_sizes", "channels_last",
 }  # fmt: skip
 PLAIN = ("state_dict (zip)", "state_dict (legacy)")  # formats of a state_dict that torch.load reads
 PRESETS = ("none", "light", "standard")
@@ -213,8 +213,11 @@ def _source(folder: RunFolder, config: Config, started: RunStarted, loaded: str,
         classes=list(started.classes),
         device=started.device,
     )
-    own = config.model.model == "lenet"
-    model = training.MODEL.format(model="LeNet()" if own else _torchvision(config), load=loaded, frozen=freeze)
+    own, layout = config.model.model == "lenet", training.LAYOUTS[bool(config.recipe.channels_last)]
+    placed = f", memory_format={layout}" if config.recipe.channels_last else ""
+    model = training.MODEL.format(
+        model="LeNet()" if own else _torchvision(config), load=loaded, frozen=freeze, layout=placed
+    )
     weights = _class_weights(folder, config, started.classes)
     loaders = training.LOADERS.format(workers=config.loader.num_workers)
     each = training.EPOCH_LOADER.format(samples=started.train_samples, drop_last=config.loader.drop_last)
@@ -228,7 +231,7 @@ def _source(folder: RunFolder, config: Config, started: RunStarted, loaded: str,
         kept=pieces.kept(values),
     )
     network = training.LENET if own else ""
-    functions = training.NORMALIZE + pieces.functions(values) + training.EVALUATE
+    functions = training.NORMALIZE.format(layout=layout) + pieces.functions(values) + training.EVALUATE
     source = head + pieces.order(values) + pieces.images(values) + network + functions + main
     return source if "math." in source else source.replace("import math\n", "", 1)
 

@@ -73,7 +73,7 @@ def source(
     main = training.MAIN.format(
         threads=config.recipe.threads or 1,
         samples=script_rows.SAMPLES.format(standardized=script_rows.STANDARDIZED if numbers else ""),
-        model=training.MODEL.format(model="MLP()", load=loaded, frozen=freeze),
+        model=training.MODEL.format(model="MLP()", load=loaded, frozen=freeze, layout=""),
         recipe=loss + pieces.optimizer(values),
         loaders=training.LOADERS.format(workers=config.loader.num_workers),
         epoch=each + pieces.epoch(values, still, script_rows.EPOCH if numbers else training.EPOCH),

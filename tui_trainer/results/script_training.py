@@ -29,9 +29,11 @@ def normalize(images):
     """(N, C, S, S) uint8 to float32: x / (255 std) - mean / std."""
     shift, scale = -np.divide(MEAN, STD), 1 / (255 * np.array(STD))
     shift, scale = (torch.tensor(x, dtype=torch.float32, device=DEVICE)[:, None, None] for x in (shift, scale))
-    return torch.addcmul(shift, images.to(DEVICE).float().contiguous(), scale)
+    return torch.addcmul(shift, images.to(DEVICE).float().contiguous(memory_format={layout}), scale)
 
 '''
+
+LAYOUTS = {False: "torch.contiguous_format", True: "torch.channels_last"}
 
 LEARNING_RATE = '''
 def learning_rate(epoch):
@@ -88,7 +90,7 @@ SAMPLES = """\
 MODEL = """\
     torch.manual_seed(SEED)
     model = {model}
-{load}    model.to(DEVICE)
+{load}    model.to(DEVICE{layout})
 {frozen}"""
 
 LOSS = """\
