@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -115,6 +116,40 @@ def test_a_damaged_entry_and_two_processes_do_no_harm(tmp_path: Path, walked: li
         thread.join()
     assert found == [whole] * 4
     assert scan(config).fingerprint() == whole
+
+
+def test_an_entry_that_cannot_be_touched_is_not_counted_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, walked: list[int]
+) -> None:
+    spec, values = source("jsonl", tmp_path)
+    first = scan(Config().replace(data=spec, **values))
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(plan_cache.os, "utime", refused)
+    again = scan(Config().replace(data=spec, **values))
+    assert len(walked) == 401
+    assert stream_of(again).counts == stream_of(first).counts
+
+
+def test_a_query_that_asks_for_the_day_is_passed_over_again(tmp_path: Path, walked: list[int]) -> None:
+    spec, values = source("sql", tmp_path)
+    values["query"] = "SELECT * FROM samples WHERE date('now') > '2000-01-01'"
+    values["order_key"] = "key"
+    for _ in range(2):
+        scan(Config().replace(data=spec, **values))
+    assert len(walked) == 802
+
+
+def test_entries_of_long_ago_go_when_one_is_kept(tmp_path: Path, walked: list[int]) -> None:
+    old = scan_cache.cache_folder() / "old.plan"
+    old.parent.mkdir(parents=True, exist_ok=True)
+    old.write_bytes(b"")
+    os.utime(old, (0, 0))
+    spec, values = source("jsonl", tmp_path)
+    scan(Config().replace(data=spec, **values))
+    assert not old.exists()
 
 
 def test_files_that_changed_just_now_are_not_kept(

@@ -1,7 +1,8 @@
 """What the pass over a stream has found, kept so that a later start need not make it: plans and counted targets.
 
 An entry is of files that are as they were, by size, times and inode, and of the same columns, seed and fraction. A file
-that changed just before could change again within one tick of its clock, unseen: of such no entry is kept.
+that changed just before could change again within one tick of its clock, unseen: of such no entry is kept, nor of a
+query that asks for the day.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import struct
 import time
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from typing import Any
 
 from tui_trainer.data.plan import Plan
 from tui_trainer.data.raw import RowSource
-from tui_trainer.data.scan_cache import RACY, cache_folder
+from tui_trainer.data.scan_cache import RACY, cache_folder, sweep
 from tui_trainer.data.stream_columns import Chosen, Tally
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import DataError
@@ -26,6 +28,7 @@ from tui_trainer.whole_file import write_whole
 
 VERSION = 1
 WORTH_KEEPING = 0.3  # seconds; what took less is done again
+MOVING = re.compile(r"(?i)\b(now|current_\w+|random\w*|date|time|datetime|julianday|unixepoch|strftime)\b")  # in SQL
 _LENGTH = struct.Struct("<Q")
 _CHECK = 16  # bytes of the hash at the begin
 
@@ -42,7 +45,7 @@ class PlanCache:
         asked += [data.order_key, chosen.targets, chosen.image, seed, fraction]
         name = hashlib.blake2b(json.dumps(asked).encode(), digest_size=12).hexdigest()
         self._path: Path | None = cache_folder() / f"{name}.plan"
-        if data.follow or None in self._states:
+        if data.follow or None in self._states or MOVING.search(data.query):
             self._path = None
         self._sources = sources
 
@@ -59,9 +62,10 @@ class PlanCache:
             if len(found) != len(self._sources):
                 return None
             tally.restore(json.loads(counted))
-            os.utime(self._path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error, DataError):
             return None
+        with suppress(OSError):  # of another user, or on a disk that cannot be written
+            os.utime(self._path)
         return found
 
     def keep(self, plans: Sequence[Plan], tally: Tally) -> None:
@@ -76,6 +80,7 @@ class PlanCache:
         with suppress(OSError):  # a full disk, or a home without a cache, costs time only
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             write_whole(self._path, hashlib.blake2b(packed, digest_size=_CHECK).digest() + packed)
+            sweep(self._path.parent)
 
 
 def _parted(whole: bytes) -> tuple[bytes, bytes]:

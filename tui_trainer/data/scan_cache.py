@@ -50,7 +50,7 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
         return index
     with suppress(OSError):  # a full disk, or a home without a cache, costs time only
         _keep(entry, index, walk.folders)
-        _sweep(entry.parent)
+        sweep(entry.parent)
         return _known(entry) or index
     return index
 
@@ -103,7 +103,7 @@ def _keep(entry: Path, index: Index, listed: Sequence[Stamp]) -> None:
     write_index(entry, index.blob, index.arrays(), facts)
 
 
-def _sweep(folder: Path) -> None:
+def sweep(folder: Path) -> None:
     """What was not used for long goes, and what a crash left."""
     oldest = time.time() - KEPT
     for path in (*folder.glob("*.index"), *folder.glob("*.look"), *folder.glob("*.plan"), *folder.glob(".*.tmp")):
