@@ -21,33 +21,22 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
 
 from benchmarks import made
 from benchmarks.measuring import arguments, bar, in_turns, show
-from tui_trainer import vision
+from benchmarks.peers import LR, MEAN, SIDE, STD, loaders, network
 from tui_trainer.config import Config
 from tui_trainer.engine.job import Job
 from tui_trainer.events import Evaluated
-from tui_trainer.models import catalog
 from tui_trainer.run import prepare
 from tui_trainer.run_folder import Mailbox
 
-SIDE, BATCH, LR = 32, 32, 0.01
-MEAN = STD = (0.5, 0.5, 0.5)
 
-
-def network() -> nn.Module:
-    torch.manual_seed(0)
-    return catalog.build("lenet", num_classes=made.CLASSES, channels=3, image_size=SIDE, args=())
-
-
-def ours(folder: Path, place: Path, *, channels_last: bool = False) -> Iterator[Any]:
+def ours(folder: Path, place: Path, *, channels_last: bool | None = None) -> Iterator[Any]:
     """A run of as many epochs as are asked for; each `next` trains one and validates."""
     config = Config().replace(
         data=str(folder), output_dir=str(place / f"run{channels_last}"), epochs=100_000, mean=MEAN, std=STD,
-        model="lenet",
-        image_size=SIDE, channels=3, threads=1, channels_last=channels_last,
+        model="lenet", image_size=SIDE, channels=3, threads=1, channels_last=channels_last,
     )  # fmt: skip
     for event in prepare(config).events(Mailbox()):
         if isinstance(event, Evaluated):
@@ -79,22 +68,6 @@ def job_alone(folder: Path, place: Path) -> Callable[[], None]:
                 model(inputs)
 
     return one
-
-
-def loaders(folder: Path, workers: int) -> tuple[DataLoader[Any], DataLoader[Any]]:
-    """ImageFolder with torchvision's transforms."""
-    datasets = vision.datasets()
-    from torchvision import transforms
-
-    change = transforms.Compose(
-        [transforms.Resize((SIDE, SIDE)), transforms.ToTensor(), transforms.Normalize(MEAN, STD)]
-    )
-    train, val = (datasets.ImageFolder(str(folder / part), change) for part in ("train", "val"))
-    stay = workers > 0
-    return (
-        DataLoader(train, BATCH, shuffle=True, num_workers=workers, persistent_workers=stay),
-        DataLoader(val, BATCH, num_workers=workers, persistent_workers=stay),
-    )
 
 
 def script(folder: Path, workers: int) -> Callable[[], None]:
@@ -199,11 +172,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         data = made.small(place / "png", count, SIDE)
-        run, last = ours(data, place), ours(data, place, channels_last=True)
+        run, plain = ours(data, place), ours(data, place, channels_last=False)
         lit, fast = lightning(data, place), fastai(data)
         sides: dict[str, Callable[[], object]] = {
             "ours": lambda: next(run),
-            "ours, --channels-last": lambda: next(last),
+            "ours, --no-channels-last": lambda: next(plain),
             "compute only": job_alone(data, place),
             "torchvision and DataLoader, 2 workers": script(data, 2),
             "the tutorial's script, no workers": script(data, 0),

@@ -1,20 +1,20 @@
 """What each extra worker costs in private memory for the index of a million samples.
 
-    python benchmarks/index_memory.py [SAMPLES]
+    python -m benchmarks.index_memory [--short] [SAMPLES]
 
 Worker processes and threads read images of a folder of so many files; the private memory of a worker (Private_Clean and
 Private_Dirty of /proc/PID/smaps_rollup) is compared with that of a worker on a dataset of a hundred. Beside it the
-tutorial's dataset, a list of paths as str and a list of labels. The issue's bar: 20 MB a worker.
+tutorial's dataset, a list of paths as str and a list of labels. Bar 8: 20 MB a worker, and a fifth of the list.
 """
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from benchmarks.measuring import arguments, bar
 from tui_trainer.config import Config
 from tui_trainer.data import scan_cache
 from tui_trainer.data.batches import Data, build_batches, scan, spec_of
@@ -114,8 +115,33 @@ def listed(root: Path) -> float:
     return found[0]
 
 
+def held(make: Callable[[Path], object], few: Path, many: Path) -> float:
+    """MB that a process, forked for it, holds more once it has made something of `many`; mapped files count."""
+    ends = multiprocessing.Pipe()
+    child = multiprocessing.get_context("fork").Process(target=_held, args=(make, few, many, ends[1]))
+    child.start()
+    found: int = ends[0].recv()
+    child.join()
+    return found / MEGABYTE
+
+
+def _held(make: Callable[[Path], object], few: Path, many: Path, end: Any) -> None:
+    first = make(few / "data")  # what the code itself takes
+    before = resident()
+    kept = make(many / "data")
+    gc.collect()
+    end.send(resident() - before)
+    del first, kept
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
 def main() -> None:
-    samples = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
+    given = arguments(__doc__)
+    samples = int(given.only[0]) if given.only else 50_000 if given.short else 1_000_000
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         scan_cache.cache_folder = lambda: Path(name) / "cache"
@@ -124,9 +150,16 @@ def main() -> None:
         make(many, samples)
         time.sleep(2 * scan_cache.RACY / 1e9)  # a folder that changed just now is not kept
         print(f"{samples:,} samples, private memory a worker beyond that of one with {FEW} samples:")
+        grown = {}
         for way, measure in (("worker process", in_processes), ("the tutorial's list of str", listed)):
-            print(f"  {way:28} {(measure(many) - measure(few)) / MEGABYTE:8.1f} MB", flush=True)
+            grown[way] = (measure(many) - measure(few)) / MEGABYTE
+            print(f"  {way:28} {grown[way]:8.1f} MB", flush=True)
         print(f"  {'thread':28} {in_threads(many) / MEGABYTE:8.1f} MB", flush=True)
+        here = held(lambda root: scan_cache.scan(root, None, 0.2, 0), few, many)
+        there = held(Listed, few, many)
+        print(f"  the process that trains: index {here:.1f} MB, list of str {there:.1f} MB")
+        bar("8", "MB that a worker process has of the index", grown["worker process"], most=20)
+        bar("8", "memory of the index / of a list of str, where they are made", here / there, most=0.2)
 
 
 if __name__ == "__main__":

@@ -1,35 +1,31 @@
-"""tune's pick against an exhaustive, longer measurement of real training, for data of three kinds.
+"""tune's pick against an exhaustive measurement of real training, for data of three kinds: bar 13.
 
-`python benchmarks/tune.py [seconds for each worker count]`: prints for each kind what tune measured
-for each worker count, what training then did, tune's pick, the best pick, and what the pick costs.
+    python -m benchmarks.tune [--rounds 7] [--short]
+
+For each kind: what tune measured with each number of workers, what training then did in turns, tune's pick and the best
+one. Without a cache, or after the first epoch no number of workers would differ from another.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
+from benchmarks import made
+from benchmarks.measuring import arguments, bar
 from tui_trainer.bench import Bench
 from tui_trainer.config import Config, build
 from tui_trainer.loader_facts import Measurement, candidates, recommend
+from tui_trainer.settings import Value
 from tui_trainer.tune import endless, measure
 
-ROUNDS = 3  # alternating, so that other load on the machine meets all worker counts alike
-
-
-def write_photos(folder: Path, count: int, width: int, height: int) -> None:
-    rng = np.random.default_rng(0)
-    for number in range(count):
-        small = rng.integers(0, 255, (height // 16, width // 16, 3), dtype=np.uint8)
-        (folder / str(number % 2)).mkdir(exist_ok=True, parents=True)
-        cv2.imwrite(str(folder / str(number % 2) / f"{number:04}.jpg"), cv2.resize(small, (width, height)))
+HEAVY: dict[str, Value] = {"model": "mobilenet_v3_small", "image_size": 160, "augment": "standard"}
+SECONDS = 1.5  # of training, each number of workers in each round
 
 
 def trained_per_second(bench: Bench, workers: int, seconds: float, part: float) -> float:
@@ -47,7 +43,7 @@ def trained_per_second(bench: Bench, workers: int, seconds: float, part: float) 
     return seen / passed
 
 
-def compare(title: str, config: Config, seconds: float) -> None:
+def compare(title: str, config: Config, rounds: int, seconds: float) -> None:
     began = time.perf_counter()
     told = {m.num_workers: m for m in measure(config, workers=candidates()) if m.final}
     tuned, pick = time.perf_counter() - began, recommend(list(told.values()))
@@ -55,15 +51,19 @@ def compare(title: str, config: Config, seconds: float) -> None:
     bench = Bench(config)
     bench.data(0)
     rates: dict[int, list[float]] = {count: [] for count in told}
-    for turn in range(ROUNDS):
-        for count, found in rates.items():
-            found.append(trained_per_second(bench, count, seconds / ROUNDS, turn / ROUNDS))
-    real = {count: statistics.median(found) for count, found in rates.items()}
-    best = max(real, key=lambda count: real[count])
-    print(f"{title}: tune took {tuned:.0f} s, a step {1000 * told[0].step_seconds:.1f} ms")
-    for count, rate in real.items():
-        print(f"  {count} workers: {_foretold(told[count])}; longer: trained {rate:,.0f} images/s")
-    print(f"  tune's pick {pick.num_workers}, best {best}: {1 - real[pick.num_workers] / real[best]:.1%} slower")
+    for turn in range(rounds):
+        for count in sorted(rates, reverse=turn % 2 == 1):
+            rates[count].append(trained_per_second(bench, count, seconds, turn / rounds))
+    print(f"{title}: a step {1000 * told[0].step_seconds:.1f} ms", flush=True)
+    for count, found in rates.items():
+        print(f"  {count} workers: {_foretold(told[count])}; in turns {statistics.median(found):,.0f} images/s")
+    picked = rates[pick.num_workers]
+    slower = {
+        count: statistics.median(b / a for a, b in zip(picked, found, strict=True)) for count, found in rates.items()
+    }
+    best = max(slower, key=lambda count: slower[count])
+    bar("13", f"{title}, best ({best} workers) / tune's pick ({pick.num_workers})", slower[best], most=1.05)
+    bar("13", f"{title}, seconds that tune took", tuned, most=60)
 
 
 def _foretold(m: Measurement) -> str:
@@ -71,15 +71,18 @@ def _foretold(m: Measurement) -> str:
 
 
 def main() -> None:
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 15.0
+    given = arguments(__doc__)
+    seconds = 0.5 if given.short else SECONDS
     digits = Path(__file__).resolve().parent.parent / "sample_data" / "digits"
     with tempfile.TemporaryDirectory() as folder:
-        write_photos(Path(folder), 300, 1280, 960)
-        compare("digits, lenet", build({"data": str(digits)}), seconds)
-        compare("photos of 1.2 megapixels, lenet", build({"data": folder}), seconds)
-        heavy = build({"data": folder, "model": "mobilenet_v3_small", "image_size": 160, "augment": "standard"})
-        compare("the same, mobilenet_v3_small, augmented", heavy, seconds)
+        photos = made.photos(Path(folder), 80 if given.short else 300, 1280, 960)
+        kinds = {
+            "digits, lenet": build({"data": str(digits), "cache": "off"}),
+            "photos of 1.2 megapixels, lenet": build({"data": str(photos), "cache": "off"}),
+            "the same, mobilenet_v3_small, augmented": build({"data": str(photos), "cache": "off", **HEAVY}),
+        }
+        for title, config in kinds.items():
+            compare(title, config, given.rounds, seconds)
 
 
 if __name__ == "__main__":
