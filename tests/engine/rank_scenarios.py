@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import time
@@ -15,10 +16,13 @@ from torch.utils.data import DistributedSampler
 
 from tui_trainer.commands import Pause, Resume, Set, Stop
 from tui_trainer.config import build
+from tui_trainer.engine.exchange import Exchange
 from tui_trainer.engine.frozen import Frozen
+from tui_trainer.engine.keeping import Keeping
 from tui_trainer.engine.ranks import Clock
+from tui_trainer.engine.shared_gradients import SharedGradients
 from tui_trainer.engine.together import Together
-from tui_trainer.events import Evaluated, Event, Progress, RunEnded, SettingChanged, Warned
+from tui_trainer.events import CheckpointSaved, Evaluated, Event, Progress, RunEnded, SettingChanged, Warned
 from tui_trainer.run import prepare
 
 from ..conftest import MemoryBatch
@@ -183,6 +187,42 @@ def long_pause(ranks: Any) -> Any:
     ended = run(job, Inbox(pauses))[-1]  # type: ignore[arg-type]
     assert isinstance(ended, RunEnded)
     return {"outcome": ended.outcome, "step": ended.step, "seconds": time.monotonic() - began}
+
+
+def saved_once(ranks: Any) -> Any:
+    """As on a GPU, of which the clock is read each 8th step: a checkpoint is due after step 12, and its disk is full.
+
+    Every try of rank 0 and every checkpoint that it told, by step.
+    """
+    job = rank_job(ranks, epochs=1)
+    keeping = Keeping(every=None, clock=lambda: (690.0 + job.state.step) * (job.state.step >= 12))
+    job = rank_job(ranks, epochs=1, keeping=keeping)
+    job.train_loader.images = job.train_loader.images.repeat(10, 1)  # type: ignore[attr-defined]
+    job.train_loader.targets = job.train_loader.targets.repeat(10)  # type: ignore[attr-defined]
+    job.train_loader.samples, job.train_loader.batches = 220, 55
+    tries: list[int] = []
+
+    def write(*_: Any) -> str:
+        tries.append(job.state.step)
+        if len(tries) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        keeping.last, keeping._ended, keeping._next, keeping._failures = job.position, 715.0 + len(tries), 0.0, 0
+        return "some"
+
+    def space(self: Exchange, passed: int) -> None:
+        self._turns, self._long, self._every = 0, False, 8
+
+    if ranks.rank == 0:
+        job.checkpoints = Path(os.environ["RANKS_FOLDER"])
+        keeping.write = write  # type: ignore[method-assign, assignment]
+        job.save_weights = lambda name: None  # type: ignore[method-assign]
+    before = SharedGradients.here, Exchange._space
+    SharedGradients.here, Exchange._space = property(lambda _: False), space  # type: ignore[method-assign, assignment]
+    try:
+        events = run(job)
+    finally:
+        SharedGradients.here, Exchange._space = before  # type: ignore[method-assign, assignment]
+    return tries, [event.step for event in events if isinstance(event, CheckpointSaved)]
 
 
 def warnings_of_others(ranks: Any) -> Any:

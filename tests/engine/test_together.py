@@ -24,6 +24,7 @@ ALL = [
     scenarios.unused_and_frozen,
     scenarios.commands_of_any_rank,
     scenarios.long_pause,
+    scenarios.saved_once,
     scenarios.warnings_of_others,
     scenarios.real_run,
 ]
@@ -142,6 +143,12 @@ def test_a_pause_outlasts_the_timeout_of_a_collective(three: list[dict[str, Any]
     assert all(found["long_pause"]["seconds"] > 2.2 for found in three)
     assert {found["long_pause"]["outcome"] for found in three} == {"stopped"}
     assert len({found["long_pause"]["step"] for found in three}) == 1, "all ranks stop at the same step"
+
+
+def test_a_checkpoint_is_due_once_where_the_clock_is_read_in_some_steps_only(three: list[dict[str, Any]]) -> None:
+    tries, saved = three[0]["saved_once"]
+    assert tries == [17, 33, 55], "the second when the back-off is over, the third at the epoch's end"
+    assert saved == [33, 55]
 
 
 def test_what_other_ranks_tell_comes_to_the_first(three: list[dict[str, Any]]) -> None:

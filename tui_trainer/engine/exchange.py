@@ -57,7 +57,7 @@ class Exchange:
         """A step begins; whether this rank has something to say, if that is `told` by the gradients."""
         self.finish()
         self.waited, self._in_step = waited, True
-        self._bits = sum(bit << place for place, bit in enumerate(now))
+        self._bits = _bits_of(now)
         due = self._is_time()
         if not told and due:
             self._start(self._bits)
@@ -123,10 +123,10 @@ class Exchange:
         told, self._told = self._told, []
         return told
 
-    def now(self) -> None:
-        """One more; call it on every rank."""
+    def now(self, clock: Moment | None = None) -> None:
+        """One more, with what the clock says if that is given; call it on every rank."""
         self.finish()
-        self._start(NO_STEP)
+        self._start(_bits_of(clock) if clock is not None else NO_STEP)
         self.finish()
 
     def at_next_look(self) -> None:
@@ -141,3 +141,7 @@ class Exchange:
         """What other ranks told."""
         heard, self._heard = self._heard, []
         return heard
+
+
+def _bits_of(moment: Moment) -> int:
+    return sum(bit << place for place, bit in enumerate(moment))

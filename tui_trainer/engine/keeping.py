@@ -121,14 +121,17 @@ def keep_if_due(job: Job) -> Iterator[Event]:
 
 def keep(job: Job) -> Event:
     """Commit a checkpoint now; a disk that refuses is told, and tried again later."""
+    event: Event
     try:
-        return save(job)
+        event = save(job)
     except OSError as error:
         job.keeping.failed()
-        return Warned(
+        event = Warned(
             topic="checkpoint",
             message=f"{in_words(error)} {which_is_last(job)}; training goes on, and saving is tried again.",
         )
+    job.ranks.read_clock(job.clock)
+    return event
 
 
 def keep_last(job: Job, *, again: bool) -> Iterator[Event]:

@@ -46,7 +46,10 @@ class Ranks(Protocol):
         """A step over `samples` here begins, after `waited` seconds for batches in all; whether there may be any."""
 
     def clock(self, here: Clock) -> Moment:
-        """What the clock of rank 0 said in the last step."""
+        """What the clock of rank 0 said when it was last read."""
+
+    def read_clock(self, here: Clock) -> None:
+        """A save has changed what it says: read it before the next step does; call it on every rank."""
 
     def wrap(
         self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int, sharded: Sharded | None
@@ -135,6 +138,9 @@ class Alone:
     def clock(self, here: Clock) -> Moment:
         """What it says here."""
         return here()
+
+    def read_clock(self, here: Clock) -> None:
+        """It is read each time."""
 
     def wrap(
         self, model: nn.Module, forward: Callable[[Tensor], Tensor], samples: int, sharded: Sharded | None

@@ -67,6 +67,10 @@ class Together:
         self._exchange.finish()
         return self._exchange.moment
 
+    def read_clock(self, here: Clock) -> None:
+        """One more exchange: else a save would be due again in each step until the next one."""
+        self._exchange.now(here())
+
     # Gradients --------------------------------------------------------------------------------------------------------
 
     def wrap(
