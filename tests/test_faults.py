@@ -3,6 +3,7 @@
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from tui_trainer.config import Config
 from tui_trainer.engine.job import NoCommands
+from tui_trainer.errors import ConfigError
 from tui_trainer.events import CheckpointSaved, Event, Progress, RunEnded, Warned
 from tui_trainer.run import prepare
 from tui_trainer.run_folder import RunFolder, make_folder
@@ -99,15 +101,38 @@ def test_a_process_number_that_came_again_is_no_running_run(digits60: Path, tmp_
     assert not is_running(folder)
 
 
-def test_a_run_of_another_machine_is_running_while_it_says_something(tmp_path: Path) -> None:
+def test_a_run_of_another_machine_is_running_while_it_shows_that_it_is_there(tmp_path: Path) -> None:
     """A disk that several machines share may keep their locks from each other."""
     folder = make_folder(tmp_path / "run")
     folder.lock.touch()
     folder.events.write_text("{}\n")
+    os.utime(folder.events, (0, time.time() - 99 * SILENT))  # it is paused
     folder.owner.write_text("Process 7 on elsewhere")
     assert is_running(folder)
-    os.utime(folder.events, (0, time.time() - 2 * SILENT))
+    with pytest.raises(ConfigError, match=r"Process 7 on elsewhere is training in .*: wait for it, or stop it"):
+        RunLock(folder).acquire()
+    assert is_running(folder), "whoever was refused leaves everything as it was"
+    os.utime(folder.owner, (0, time.time() - 2 * SILENT))
     assert not is_running(folder)
-    os.utime(folder.events)
+    RunLock(folder).acquire().release()
     folder.owner.write_text(f"Process 7 on {socket.gethostname()}")
     assert not is_running(folder)
+
+
+def test_the_owner_of_a_run_shows_that_it_is_there_until_it_lets_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tui_trainer.run_lock.BEAT", 0.01)
+    folder, before = make_folder(tmp_path / "run"), set(threading.enumerate())
+    lock = RunLock(folder).acquire()
+    (beating,) = set(threading.enumerate()) - before
+    for _ in range(2):
+        os.utime(folder.owner, (0, 0))
+        while not folder.owner.stat().st_mtime:
+            assert beating.is_alive()
+            time.sleep(0.005)
+        assert time.time() - folder.owner.stat().st_mtime < SILENT
+    lock.release()
+    beating.join(5)
+    assert not beating.is_alive()
+    assert not folder.owner.exists()

@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from tui_trainer.commands import Stop
 from tui_trainer.config import build, resolve
+from tui_trainer.engine import keeping
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Job
 from tui_trainer.engine.precision import Precision
@@ -210,7 +211,17 @@ def full_disk(ranks: Any) -> Any:
         return original(self, *arguments)
 
     HuggingFaceStorageWriter.write_data = write_data  # type: ignore[method-assign]
+    left: list[list[Path]] = []
+    warned, place = keeping.in_words, Path(os.environ["RANKS_FOLDER"]) / "full" / "checkpoints"
+
+    def in_words(error: OSError) -> str:
+        ranks.gathered(None)
+        left.append(list(place.glob("*.shards*")))
+        return warned(error)
+
+    keeping.in_words = in_words
     try:
-        return on(ranks, settings("full", epochs=1))
+        return {**on(ranks, settings("full", epochs=1)), "left": left}
     finally:
+        keeping.in_words = warned
         HuggingFaceStorageWriter.write_data = original  # type: ignore[method-assign]

@@ -182,6 +182,7 @@ def test_the_newest_are_kept_and_a_damaged_one_is_passed_over(two: list[dict[str
 def test_a_rank_that_cannot_write_is_told_and_tried_again(two: list[dict[str, Any]], folder: Path) -> None:
     for found in two:
         assert "No space left" in found["full_disk"]["warned"][0]
+        assert found["full_disk"]["left"] == [[]], "what was written of it is removed"
     place = folder / "full" / "checkpoints"
     assert checkpoint.load_newest(place, pytest.fail)["state"]["epoch"] == 1
     assert len(list(place.glob("*.shards*"))) == len(list(place.glob("step-*.json")))

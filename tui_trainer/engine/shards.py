@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import os
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,10 +39,6 @@ def write(state: Mapping[str, Any], folder: Path | None, ranks: Ranks) -> dict[s
     Raises:
         OSError: a rank could not write its part; it is raised on all.
     """
-    from torch.distributed.checkpoint.api import CheckpointException
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
-    from torch.distributed.checkpoint.state_dict_saver import save
-
     tensors: dict[str, DTensor] = {}
     rest: dict[str, Any] = _set_apart(dict(state), "", tensors)
     size = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
@@ -50,14 +47,28 @@ def write(state: Mapping[str, Any], folder: Path | None, ranks: Ranks) -> dict[s
         return rest  # nobody keeps it
     target = Path(place)
     try:
+        sums = _write_parts(tensors, target, ranks)
+    except OSError:
+        if ranks.rank == 0:  # on a full disk they would be in the way of the next try
+            shutil.rmtree(target, ignore_errors=True)
+        raise
+    if ranks.rank == 0:
+        sync_folder(target)
+    return {**rest, SHARDS: {"folder": target.name, "files": {k: v for files in sums for k, v in files.items()}}}
+
+
+def _write_parts(tensors: dict[str, DTensor], target: Path, ranks: Ranks) -> list[dict[str, Any]]:
+    """Size and SHA-256 of each file, by rank."""
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    try:
         save(tensors, storage_writer=HuggingFaceStorageWriter(str(target), save_distributed=True))
     except CheckpointException as error:
         raise next((e for e, _ in error.failures.values() if isinstance(e, OSError)), OSError(str(error))) from error
     own = f"shard-{ranks.rank + 1:05}-*"
-    sums = _together(lambda: {path.name: sum_of(path, sync=True) for path in target.glob(own)}, ranks)
-    if ranks.rank == 0:
-        sync_folder(target)
-    return {**rest, SHARDS: {"folder": target.name, "files": {k: v for files in sums for k, v in files.items()}}}
+    return _together(lambda: {path.name: sum_of(path, sync=True) for path in target.glob(own)}, ranks)
 
 
 def _together(act: Callable[[], Any], ranks: Ranks) -> list[Any]:
