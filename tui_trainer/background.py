@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_trainer.errors import BY_EXIT_CODE, TrainingError, UserError
@@ -33,6 +33,7 @@ class Background:
     folder: RunFolder
     process: subprocess.Popen[bytes]
     recorded: int  # bytes of events that were there before it
+    processes: int = 1  # that train together
 
     @property
     def starting(self) -> bool:
@@ -84,19 +85,19 @@ def last_words(folder: RunFolder) -> str:
     return next((display(line, 400) for line in reversed(lines) if line.strip()), "")
 
 
-def start_new(words: Sequence[str], *, output_dir: str, name: str, model: str) -> Background:
+def start_new(words: Sequence[str], *, output_dir: str, name: str, model: str, processes: int = 1) -> Background:
     """Start a new run with the flags `words`.
 
     Raises:
         ConfigError: there is a run in its folder already, or the folder cannot be made.
     """
     folder = make_folder(new_folder_path(output_dir, name, model))
-    return _start([*words, f"--output-dir={folder.path}", "--name="], folder)
+    return replace(_start([*words, f"--output-dir={folder.path}", "--name="], folder), processes=processes)
 
 
-def go_on(words: Sequence[str], folder: RunFolder) -> Background:
+def go_on(words: Sequence[str], folder: RunFolder, processes: int = 1) -> Background:
     """Go on with a run, with the flags `words`."""
-    return _start([*words, f"--resume={folder.path}"], folder)
+    return replace(_start([*words, f"--resume={folder.path}"], folder), processes=processes)
 
 
 def _start(words: Sequence[str], folder: RunFolder) -> Background:

@@ -239,12 +239,16 @@ def _workers(loader: LoaderConfig, facts: Facts) -> str:
     return words if loader.persistent_workers else f"{words} They are started anew each epoch."
 
 
+def _time(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 0.1 else f"{1000 * seconds:.1f} ms"
+
+
 def batch_in_words(batch: FirstBatch) -> list[tuple[str, str]]:
     """A first batch line by line: what a line is about, and what there is to say; the first is the title."""
     shown = ", ".join(f"{display(name, 20)}: {count}" for name, count in batch.classes[:MOST_CLASSES])
     more = len(batch.classes) - MOST_CLASSES
     return [
-        ("", f"First batch: {size_in_words(batch.bytes)} in {batch.seconds:.2f} s"),
+        ("", f"First batch: {size_in_words(batch.bytes)} in {_time(batch.seconds)}"),
         ("read", f"{_shape(batch.images)} {batch.images_dtype}, {_range(batch.images_range)}"),
         ("model", f"{_shape(batch.inputs)} {batch.inputs_dtype}, {_range(batch.inputs_range)}"),
         ("target", f"{_shape(batch.targets)} {batch.targets_dtype}"),

@@ -68,6 +68,7 @@ class RunState:
     history: list[Evaluated] = field(default_factory=list)
     best: Evaluated | None = None
     warnings: int = 0
+    saved: bool = False  # whether there is a checkpoint to go on from
     outcome: str = ""
     message: str = ""
     logged: int = 0  # lines so far; the oldest are dropped
@@ -128,6 +129,7 @@ class RunState:
                 values = "  ".join(f"{name} {value:.4f}" for name, value in event.metrics.items())
                 self._say(event, "good", f"evaluated after step {event.step}: {values}")
             case CheckpointSaved():
+                self.saved = True
                 self._say(event, "info", f"checkpoint {event.file} saved")
             case SettingChanged():
                 if event.name == "epochs" and event.value.isdecimal():
@@ -148,6 +150,7 @@ class RunState:
         self.task, self.unit = event.task, event.unit
         self.train_samples, self.val_samples = event.train_samples, event.val_samples
         self.epoch, self.step, self.batches = event.epoch, event.step, event.steps_per_epoch
+        self.saved = self.saved or event.step > 0
         self.history = [past for past in self.history if past.epoch < event.epoch]
         self.best = next((past for past in reversed(self.history) if past.best), None)
         going_on = f" from step {event.step}" if event.step else ""

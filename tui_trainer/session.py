@@ -34,6 +34,10 @@ class Session(Protocol):
     folder: RunFolder | None
     owned: bool
 
+    @property
+    def waiting_for(self) -> str:
+        """What is waited for while nothing happens; empty where events say it."""
+
     def events(self) -> Iterator[Event]:
         """Everything that happens, in its order, until the run has ended."""
 
@@ -46,6 +50,8 @@ class Session(Protocol):
 
 class LocalSession:
     """A run of this process, which trains in the thread that iterates over `events`."""
+
+    waiting_for = ""
 
     def __init__(
         self,
@@ -163,6 +169,16 @@ class FollowedSession:
     def _alive(self) -> bool:
         started_here = self._background is not None and self._background.process.poll() is None
         return started_here or is_running(self._folder)
+
+    @property
+    def waiting_for(self) -> str:
+        """What is waited for while the processes that were started here record nothing."""
+        background = self._background
+        if background is None or background.process.poll() is not None:
+            return ""
+        if not background.begun:
+            return f"starting {background.processes} processes" if background.processes > 1 else "starting a process"
+        return "" if is_running(self._folder) else "restarting after a lost process"
 
     def send(self, command: Command) -> None:
         """Append it to the run's commands."""

@@ -65,6 +65,8 @@ def make_app() -> MAKER:
 class ScriptedSession:
     """Hands out the events that a test puts in, and keeps the commands that a screen sends."""
 
+    waiting_for = ""
+
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = RunFolder(folder) if folder else None
         self.owned = True

@@ -12,7 +12,7 @@ from textual.widgets import Input, OptionList
 from tests.tui.conftest import MAKER, ScriptedSession, a_run, settle, until
 from tui_trainer.commands import Abort, Checkpoint, Pause, Resume, Set, Stop
 from tui_trainer.errors import DataError
-from tui_trainer.events import Paused, Resumed, RunEnded
+from tui_trainer.events import CheckpointSaved, Paused, Resumed, RunEnded
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.keys import EVERYWHERE, SCREENS, STEPS
 from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, LiveEditScreen, TextScreen, key_in_words
@@ -269,6 +269,7 @@ async def test_the_footer_offers_what_works_now(make_app: MAKER) -> None:
         assert [note.message for note in app._notifications] == [
             "That needs the trained model: when the run has ended, or s stops it now."
         ]
+        session.say(CheckpointSaved(epoch=0, step=5, file="step-5.pt"))
         session.say(RunEnded(outcome="stopped", message="Stopped.", epochs=0, step=5, seconds=1.0), None)
         await settle(pilot, app)
         assert steering.isdisjoint(app.screen.active_bindings)
@@ -407,3 +408,24 @@ async def test_keys_that_come_in_one_chunk_keep_their_order(make_app: MAKER) -> 
         for key, character in (("backspace", "\x7f"), ("2", "2"), ("enter", "\r")):
             app.post_message(events.Key(key, character))
         await until(pilot, lambda: app.draft.values["num_workers"] == 2)
+
+
+async def test_a_run_that_failed_before_its_first_checkpoint_offers_what_there_is(make_app: MAKER) -> None:
+    message = "The loss is not a finite number. There is no checkpoint yet."
+    failed = RunEnded(time=0.0, outcome="failed", message=message, epochs=0, step=9, seconds=0.1, error="training")
+    app, session = make_app(), ScriptedSession(Path("/runs/one"))
+    async with app.run_test(size=(100, 30)) as pilot:
+        app.begin(session)
+        session.say(*a_run(until=9), failed, None)
+        await settle(pilot, app)
+        words = str(app._train_screen._result.render())
+        assert message in words
+        assert "r resumes" not in words
+        assert "T test" not in words
+        assert "ctrl+r trains again" in words
+        assert not app._train_screen.check_action("resume_run", ())
+        assert not app._train_screen.check_action("export", ())
+        assert app._train_screen.check_action("new_run", ())
+        log = str(app._train_screen._log.render())
+        assert "81,194 parameters" in log
+        assert message not in log  # it is said above

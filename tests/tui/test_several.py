@@ -24,7 +24,7 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[list[str]]:
         calls.append(list(words))
         return SimpleNamespace(folder=make_folder(tmp_path / "new"), **vars(over))
 
-    def go_on(words: Any, folder: RunFolder) -> Any:
+    def go_on(words: Any, folder: RunFolder, processes: int) -> Any:
         calls.append([*words, f"--resume={folder.path}"])
         return SimpleNamespace(folder=folder, **vars(over))
 

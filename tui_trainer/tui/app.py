@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import signal
 import threading
 import time
@@ -27,11 +26,12 @@ from tui_trainer.text import user_path
 from tui_trainer.tui import preferences
 from tui_trainer.tui.draft import Draft, words_of
 from tui_trainer.tui.filters import AsciiFilter, ColourlessFilter
-from tui_trainer.tui.keys import EVERYWHERE, SCREENS, bindings
+from tui_trainer.tui.keys import EVERYWHERE, bindings
+from tui_trainer.tui.palette import commands, name_of
 from tui_trainer.tui.questions import ask_about_bad_files
 from tui_trainer.tui.screens.code import code_screen
 from tui_trainer.tui.screens.data import DataScreen
-from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen, key_in_words
+from tui_trainer.tui.screens.dialogs import HelpScreen, LeaveScreen
 from tui_trainer.tui.screens.home import HomeScreen
 from tui_trainer.tui.screens.loader import LoaderScreen
 from tui_trainer.tui.screens.recipe import RecipeScreen
@@ -53,7 +53,7 @@ class TrainerApp(App[int]):
     TITLE = "tui-trainer"
     CSS_PATH = "app.tcss"
     BINDINGS = bindings(EVERYWHERE)
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")]
+    HORIZONTAL_BREAKPOINTS, VERTICAL_BREAKPOINTS = [(0, "-narrow"), (100, "-wide")], [(0, "-short"), (40, "-tall")]
 
     def __init__(
         self,
@@ -80,6 +80,9 @@ class TrainerApp(App[int]):
         """Show the first screen at once; what is slow loads behind it."""
         register_themes(self)
         self.theme = preferences.read_theme(THEMES)
+        self.theme_changed_signal.subscribe(
+            self, lambda theme: preferences.write_theme(theme.name)
+        )  # also the palette's
         for name, screen in (
             ("home", HomeScreen(self.draft)),
             ("data", self._data_screen),
@@ -102,17 +105,8 @@ class TrainerApp(App[int]):
             self.call_after_refresh(threading.Thread(target=self._warm_up, name="warm-up", daemon=True).start)
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """The command palette: every key of this screen and of all, besides Textual's own."""
-        yield from super().get_system_commands(screen)
-        for owner, keys in ((screen, SCREENS.get(self._name_of(screen), ())), (self, EVERYWHERE)):
-            for key in keys:
-                run = functools.partial(self.run_action, key.action, owner)
-                yield SystemCommand(f"{key.label} ({key_in_words(key.key)})", key.help, run)
-
-    def _name_of(self, screen: Screen[object]) -> str:
-        """Its name in the table of keys, if it is there."""
-        installed = (name for name in SCREENS if self.is_screen_installed(name) and self.get_screen(name) is screen)
-        return next(installed, str(getattr(screen, "KEYS", "")))
+        """The command palette."""
+        return commands(self, screen, super().get_system_commands(screen))
 
     def get_line_filters(self) -> Sequence[LineFilter]:
         """What every line goes through before it is drawn."""
@@ -163,7 +157,8 @@ class TrainerApp(App[int]):
             return
         run, model = self.draft.config().run, str(self.draft.values["model"])
         try:
-            started = start_new(self.draft.words(), output_dir=run.output_dir, name=run.name, model=model)
+            where = {"output_dir": run.output_dir, "name": run.name, "model": model}
+            started = start_new(self.draft.words(), **where, processes=run.nproc)
         except UserError as error:
             self.notify(str(error), severity="error", markup=False)
             return
@@ -238,7 +233,7 @@ class TrainerApp(App[int]):
     def _go_on(self, folder: RunFolder, config: Config, given: set[str]) -> None:
         words = words_of({name: config.values()[name] for name in given - {"resume"}})
         if config.run.nproc > 1:
-            return self.begin(FollowedSession(folder, go_on(words, folder)))
+            return self.begin(FollowedSession(folder, go_on(words, folder, config.run.nproc)))
         return self.begin(LocalSession(config, self._train_screen.tell, given), folder)
 
     def _tick(self) -> None:
@@ -256,7 +251,7 @@ class TrainerApp(App[int]):
     def action_help(self) -> None:
         """Every key."""
         if not self.screen.is_modal:
-            self.push_screen(HelpScreen(self._name_of(self.screen)))
+            self.push_screen(HelpScreen(name_of(self, self.screen)))
 
     def action_code(self, step: str) -> None:
         """The code that a step stands for, with the values that it has now."""
@@ -266,7 +261,6 @@ class TrainerApp(App[int]):
         """The next theme, remembered."""
         here = THEMES.index(self.theme) if self.theme in THEMES else -1
         self.theme = THEMES[(here + 1) % len(THEMES)]
-        preferences.write_theme(self.theme)
         self.notify(self.theme, title="Theme", timeout=2, markup=False)
 
     def action_leave(self) -> None:

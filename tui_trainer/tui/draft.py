@@ -126,6 +126,23 @@ class Draft:
         """
         return to_toml(self.config())
 
+    def changes(self) -> str:
+        """The file with nothing but what differs from the defaults, which says the same.
+
+        Raises:
+            ConfigError: two settings do not go together.
+        """
+        kept = list[str]()
+        for line in self.toml().splitlines():
+            if kept and kept[-1].startswith("[") and line.startswith("["):
+                kept.pop()
+            if line.startswith("[") or self._is_changed(line.partition(" = ")[0]):
+                kept.append(line)
+        return "\n".join(kept[:-1] if kept[-1].startswith("[") else kept)
+
+    def _is_changed(self, name: str) -> bool:
+        return name in self._values and self.changed(name)
+
 
 def words_of(values: Mapping[str, Value]) -> list[str]:
     """Settings as flags."""

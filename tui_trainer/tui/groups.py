@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tui_trainer.config import SETTINGS
@@ -57,6 +57,17 @@ RECIPE = (
     Group("the run", ("output_dir", "branch", "log_every", "tensorboard", "allow_changed_data", "trust_code")),
     Group("checkpoints", ("checkpoint_every", "keep_checkpoints", "keep_every")),
 )
+
+
+def that_fit(groups: Iterable[Group], height: int) -> set[str]:
+    """Titles of the groups that can stand open in so many rows, the first ones first."""
+    groups = tuple(groups)
+    opened, room = set[str](), height - sum(bool(group.title) for group in groups)
+    for group in groups:
+        if not group.title or len(group.names) <= room:
+            opened.add(group.title)
+            room -= len(group.names)
+    return opened
 
 
 def of_tables(groups: Sequence[Group], *tables: str) -> tuple[Group, ...]:

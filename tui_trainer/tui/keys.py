@@ -16,6 +16,7 @@ class Key:
     label: str
     help: str
     show: bool = True
+    first: bool = False  # before the widget that has the keys: what is typed right behind it comes after it
 
 
 STEPS = ("data", "loader", "weights", "recipe", "train")
@@ -88,7 +89,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("c", "copy_config", "Same again", "a new run with the settings of the run under the cursor"),
         Key("space", "mark", "Mark", "mark a run, to compare it with others"),
         Key("v", "compare", "Compare", "curves and settings of the marked runs side by side"),
-        Key("slash", "filter", "Filter", "show only the runs with these words", show=False),
+        Key("slash", "filter", "Filter", "show only the runs with these words", show=False, first=True),
         Key("S", "sort", "Sort", "by time, by the best result, by name ... or as a tree of branches", show=False),
         Key("N", "note", "Note", "write down what is to be remembered of a run", show=False),
         Key("R", "rename", "Rename", "give a run another name", show=False),
@@ -105,7 +106,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("escape", "back", "Back", "to the list of runs"),
     ),
     "data": (
-        Key("slash", "path", "Folder", "type the dataset folder; right arrow completes"),
+        Key("slash", "path", "Folder", "type the dataset folder; right arrow completes", first=True),
         Key("t", "tree", "Browse", "choose the folder in a tree"),
         Key("r", "redraw", "Redraw", "another draw of sample images, augmented as in training"),
         code("data"),
@@ -199,4 +200,4 @@ SCREENS: dict[str, tuple[Key, ...]] = {
 
 def bindings(keys: tuple[Key, ...]) -> list[BindingType]:
     """The same for Textual."""
-    return [Binding(k.key, k.action, k.label, show=k.show, tooltip=k.help) for k in keys]
+    return [Binding(k.key, k.action, k.label, show=k.show, tooltip=k.help, priority=k.first) for k in keys]

@@ -26,3 +26,5 @@ THEMES = ("textual-dark", "textual-light", "ansi-dark", "ansi-light", "colour-bl
 def register_themes(app: App[int]) -> None:
     """Make the themes of this program known."""
     app.register_theme(COLOUR_BLIND)
+    for name in set(app.available_themes) - set(THEMES):  # the palette offers what is tested
+        app.unregister_theme(name)

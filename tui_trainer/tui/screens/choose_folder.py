@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.content import Content
+from textual.events import Key
 from textual.screen import ModalScreen
 from textual.widgets import DirectoryTree, Input, OptionList, Static
 from textual.widgets.directory_tree import DirEntry
@@ -20,7 +21,7 @@ from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import UserError
 from tui_trainer.text import display
 from tui_trainer.tui import preferences
-from tui_trainer.tui.widgets.typed import PathSuggester, TypedInput
+from tui_trainer.tui.widgets.typed import PathSuggester, TypedInput, type_early
 
 HINT = "enter takes it, tab goes on, esc leaves"
 HINTS = {
@@ -114,6 +115,11 @@ class ChooseFolder(ModalScreen[str | None]):
             widget.display = bool(self._recent)
         self.query_one(".problem").display = False
         self.query_one(f"#{self._focus}").focus()
+
+    def on_key(self, event: Key) -> None:
+        """Nothing that is typed right behind the key that opened this is lost."""
+        if self._focus == "path":
+            type_early(self, event)
 
     def on_descendant_focus(self) -> None:
         """Say what the keys do here."""

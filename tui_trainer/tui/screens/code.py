@@ -29,14 +29,14 @@ class CodeScreen(ModalScreen[None]):
     def __init__(self, step: str, code: str) -> None:
         super().__init__()
         self._step = step
-        self.code = "".join(f"{display(line, LONGEST)}\n" for line in code.splitlines())
+        self.code = code
 
     def compose(self) -> ComposeResult:
         """The whole code, which scrolls."""
         with VerticalScroll(classes="dialog tall"):
             heading = f"{self._step} as plain PyTorch"
             yield Static(Content.assemble((heading, "bold"), ("   c copies, esc closes\n", "$foreground-muted")))
-            yield Static(highlight(self.code, language="python"))
+            yield Static(in_colours(self.code))
 
     def action_copy(self) -> None:
         """To the clipboard."""
@@ -50,6 +50,16 @@ class CodeScreen(ModalScreen[None]):
 
 def code_screen(step: str, values: Mapping[str, Value]) -> CodeScreen:
     """The code that a step stands for, with these values."""
+    return CodeScreen(step.title(), code_of_step(step, values))
+
+
+def code_of_step(step: str, values: Mapping[str, Value]) -> str:
+    """The same as text that is safe to show."""
     from tui_trainer.results.code import code_of  # numpy
 
-    return CodeScreen(step.title(), code_of(step, values))
+    return "".join(f"{display(line, LONGEST)}\n" for line in code_of(step, values).splitlines())
+
+
+def in_colours(code: str) -> Content:
+    """Python with its words in colours."""
+    return highlight(code, language="python")

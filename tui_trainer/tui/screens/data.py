@@ -10,7 +10,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
-from textual.widgets import Static
+from textual.widgets import Input, Static
 
 from tui_trainer.data_config import WHICH_SAMPLES, DataConfig
 from tui_trainer.errors import ConfigError
@@ -199,6 +199,10 @@ class DataScreen(Screen[None]):
         """Another draw."""
         self._number += 1
         self._new_draw()
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """A slash in a value that is being typed is a part of it."""
+        return not (action == "path" and isinstance(self.focused, Input))
 
     def action_path(self) -> None:
         """Type the folder."""

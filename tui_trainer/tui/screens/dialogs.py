@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
+from textual.events import Key as Pressed
 from textual.screen import ModalScreen
 from textual.widgets import Input, OptionList, Static
 from textual.widgets.option_list import Option
@@ -17,7 +18,7 @@ from tui_trainer.errors import ConfigError
 from tui_trainer.session import set_from_text
 from tui_trainer.text import display
 from tui_trainer.tui.keys import EVERYWHERE, FORM, LAYERS, SCREENS, Key
-from tui_trainer.tui.widgets.typed import TypedInput
+from tui_trainer.tui.widgets.typed import TypedInput, type_early
 
 KEY_COLUMN = 19  # cells of a key in the help
 CLOSE: list[BindingType] = [Binding("escape", "close", "Close", tooltip="back to the screen below")]
@@ -156,6 +157,10 @@ class AskScreen(ModalScreen[str | None]):
             yield Static(Content(self._heading), classes="title")
             yield TypedInput(placeholder=self._example, compact=True)
 
+    def on_key(self, event: Pressed) -> None:
+        """Nothing that is typed right behind the key that opened this is lost."""
+        type_early(self, event)
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Take it."""
         self.dismiss(event.value)
@@ -165,7 +170,8 @@ class AskScreen(ModalScreen[str | None]):
         self.dismiss(None)
 
 
-def _shown(line: str) -> str:
+def shown_line(line: str) -> str:
+    """One line of a text, safe to show, its tabs as spaces."""
     return display(line.expandtabs(), len(line) + 8 * line.count("\t"))
 
 
@@ -185,7 +191,7 @@ class TextScreen(ModalScreen[None]):
         """The whole text, which scrolls."""
         with VerticalScroll(classes="dialog tall"):
             yield Static(Content.assemble((self._heading, "bold"), ("   c copies, esc closes", "$foreground-muted")))
-            yield Static(Content("\n".join(map(_shown, self._text.split("\n")))), classes="plain")
+            yield Static(Content("\n".join(map(shown_line, self._text.split("\n")))), classes="plain")
 
     def action_copy(self) -> None:
         """To the clipboard."""

@@ -276,12 +276,12 @@ def _welcome() -> Content:
 
 
 def sparkline(values: tuple[float, ...], width: int = 12) -> str:
-    """Values as a row of bars, scaled to their own range; the last `width` of them."""
-    shown = values[-width:]
+    """Values as a row of bars, scaled to their own range; `width` of them from the first to the last."""
+    count = min(width, len(values))
+    shown = [values[i * (len(values) - 1) // max(1, count - 1)] for i in range(count)]
     if not shown:
         return ""
-    low, high = min(shown), max(shown)
-    span = (high - low) or 1.0
+    low, span = min(shown), (max(shown) - min(shown)) or 1.0
     return "".join(BARS[min(7, int(8 * (value - low) / span))] for value in shown)
 
 

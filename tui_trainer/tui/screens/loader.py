@@ -27,6 +27,7 @@ from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background, look_at_data, measure_rates, read_first_batch
+from tui_trainer.tui.screens.code import code_of_step, in_colours
 from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.key_bar import KeyBar
@@ -45,6 +46,8 @@ class LoaderScreen(Screen[None]):
     BINDINGS = bindings(SCREENS["loader"])
     DEFAULT_CSS = """
     LoaderScreen .summary Static { height: auto; }
+    LoaderScreen #code { display: none; margin-top: 1; }
+    LoaderScreen.-tall #code { display: block; }
     LoaderScreen #options, LoaderScreen #rates, LoaderScreen #recommended { margin-bottom: 1; }
     """
 
@@ -70,6 +73,7 @@ class LoaderScreen(Screen[None]):
                 yield RateBars(("workers", "loader/s", "train/s", "waits"), id="rates")
                 yield Static(id="recommended")
                 yield Static(Content.styled(HINT, "$foreground-muted"), id="batch")
+                yield Static(id="code")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -130,6 +134,8 @@ class LoaderScreen(Screen[None]):
             if warning := check_shared_memory(loader, self._facts):
                 parts.append((f" {warning}", "$text-warning"))
             self.query_one("#options", Static).update(Content.assemble(*parts))
+            code = Content.styled("The same in plain PyTorch (ctrl+e, then c copies it):\n\n", "$foreground-muted")
+            self.query_one("#code", Static).update(code + in_colours(code_of_step("loader", self._draft.values)))
 
     def _say(self, where: str, text: str, style: str = "$foreground") -> None:
         widget = self.query_one(f"#{where}", Static)

@@ -19,7 +19,7 @@ from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.groups import of_tables
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background
-from tui_trainer.tui.screens.dialogs import TextScreen
+from tui_trainer.tui.screens.dialogs import TextScreen, shown_line
 from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.form import Form
@@ -59,6 +59,7 @@ class RecipeScreen(Screen[None]):
                 yield Chart("loss at each lr", (Line(name="loss", smooth=False),), axis="lr", id="lr-test")
                 yield Static(id="meaning")
                 yield Static(Content.styled(HINT, "$foreground-muted"), id="estimate")
+                yield Static(id="same")
         yield KeyBar()
 
     def on_mount(self) -> None:
@@ -83,8 +84,10 @@ class RecipeScreen(Screen[None]):
         schedule = schedule_of(values)
         chart = self.query_one("#schedule", Chart)
         chart.clear()
-        positions = [epochs * i / POINTS for i in range(POINTS + 1)]
-        chart.extend("lr", [(x, schedule.lr(lr, x, epochs)) for x in positions])
+        points = [(x, schedule.lr(lr, x, epochs)) for x in (epochs * i / POINTS for i in range(POINTS + 1))]
+        chart.extend("", points)
+        rates = [rate for _, rate in points]
+        chart.show_metric(f"learning rate: {_in_words(rates)}", percent=False)
         chart.flush()
         problem = self._draft.problem()
         changed = [name for name in self._draft.values if self._draft.changed(name)]
@@ -92,6 +95,19 @@ class RecipeScreen(Screen[None]):
             problem = "For the next run: e on the Train screen (5) changes the one that is training."
         text = problem or f"Ready: ctrl+r starts. Changed from the defaults: {', '.join(changed) or 'nothing'}."
         self.query_one("#meaning", Static).update(Content.styled(text, "$text-error" if problem else "$text-success"))
+        self.query_one("#same", Static).update(self._same())
+
+    def _same(self) -> Content:
+        """The command line and the file, where the terminal is high enough."""
+        if self._draft.problem():
+            return Content("")
+        command, file = (
+            Content("\n".join(map(shown_line, text.split("\n"))))
+            for text in (self._draft.command(), self._draft.changes())
+        )
+        heading = Content.styled("The same without the screens (v, then c copies it):\n", "$foreground-muted")
+        second = Content.styled("\n\nWhat differs from the defaults, as a file for -c:\n", "$foreground-muted")
+        return Content.assemble(heading, command, second, file)
 
     def _ready(self) -> Config | None:
         """What to try; a notice if that cannot be done now."""
@@ -196,6 +212,13 @@ class RecipeScreen(Screen[None]):
         self.app.push_screen(
             TextScreen("The same without the screens", f"{self._draft.command()}\n\n{self._draft.toml()}")
         )
+
+
+def _in_words(rates: list[float]) -> str:
+    """The course of a schedule in numbers."""
+    if min(rates) == max(rates):
+        return f"{rates[0]:.3g} all the time"
+    return f"peak {max(rates):.3g}, end {rates[-1]:.3g}"
 
 
 def _steps(config: Config) -> Iterator[str]:

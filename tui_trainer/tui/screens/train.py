@@ -79,7 +79,7 @@ class TrainScreen(Screen[None]):
 
     def follow(self, trainer: Trainer, history: RunFolder | None) -> None:
         """Show this session from now on; `history` is the run that it goes on with."""
-        self._trainer, self._said, self._asked = trainer, False, ""
+        self._trainer, self._said, self._asked, self._preparing = trainer, False, "", ""
         self.state = RunState()
         self._log.forget()
         self.refresh_bindings()
@@ -132,8 +132,9 @@ class TrainScreen(Screen[None]):
         return not_repeated([*before, started])
 
     def _draw(self) -> None:
-        state, preparing = self.state, self._preparing if self.state.phase == "starting" else ""
-        words, style = state_in_words(state, self._asked or preparing)
+        state, waiting = self.state, self._trainer.session.waiting_for if self._trainer else ""
+        preparing = self._preparing if state.phase == "starting" else ""
+        words, style = state_in_words(state, self._asked or waiting or preparing)
         self._bar.status(words, style)
         here = self._trainer is not None and self._trainer.session.owned
         self._status.show_run(state, usage.in_words() if here else ())  # of this process only
@@ -174,8 +175,8 @@ class TrainScreen(Screen[None]):
         if action in STEERING:
             return self._trainer is not None and not self._said
         if action == "resume_run":
-            return self._said and self.state.outcome in RESUMABLE
-        return self._said if action in AFTERWARDS else True
+            return self._said and self.state.saved and self.state.outcome in RESUMABLE
+        return self._said and (self.state.saved or action == "new_run") if action in AFTERWARDS else True
 
     def on_key(self, event: Key) -> None:
         """Say when the keys of a finished run will work."""

@@ -5,7 +5,7 @@ While no value is being typed, letters and digits stay free for the keys of the 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from textual.app import ComposeResult
 from textual.binding import Binding
@@ -19,10 +19,11 @@ from tui_trainer.config import SETTINGS
 from tui_trainer.errors import ConfigError
 from tui_trainer.text import display
 from tui_trainer.tui.draft import Draft
-from tui_trainer.tui.groups import Group
+from tui_trainer.tui.groups import Group, that_fit
 from tui_trainer.tui.keys import FORM, bindings
 from tui_trainer.tui.widgets.typed import TypedInput
 
+TALL = 30  # rows of a list from which on groups stand open as far as there is room
 HEAD = "head:"  # before the title of a group, where the others have the name of a setting
 
 
@@ -55,7 +56,8 @@ class Form(Vertical):
         super().__init__()
         self._draft, self._groups = draft, {group.title: group for group in groups}
         self._open = {""}  # titles
-        self._rows = list(self._visible())
+        self._folded_by_hand = False  # from then on groups stay as they are
+        self._rows = list(self._rows_of(self._open))
         self._here = self._rows[0]  # under the cursor
         self._width = max(len(name) for group in groups for name in group.names)
 
@@ -70,12 +72,12 @@ class Form(Vertical):
         self.query_one(ValueInput).display = False
         self._explain()
 
-    def _visible(self) -> Iterator[str]:
+    def _rows_of(self, opened: Container[str]) -> Iterator[str]:
         """Rows in their order: names of settings, and headings."""
         for title, group in self._groups.items():
             if title:
                 yield f"{HEAD}{title}"
-            if title in self._open:
+            if title in opened:
                 yield from group.names
 
     @property
@@ -132,8 +134,21 @@ class Form(Vertical):
         return value if len(value) <= room else f"…{value[1 - room :]}"
 
     def on_resize(self) -> None:
-        """Values have more room, or less."""
+        """Values have more room, or less; on a tall terminal more groups stand open."""
+        self.call_after_refresh(self._fill)
         self.refresh_rows()
+
+    def _fill(self) -> None:
+        """Open the groups that have room, unless somebody has opened or closed one."""
+        here, height = self.current, self.query_one(OptionList).size.height
+        if self._folded_by_hand or not height:
+            return
+        fitting = that_fit(self._groups.values(), height) if height >= TALL else {""}
+        if here not in self._rows_of(fitting):
+            fitting |= {title for title, group in self._groups.items() if here in group.names}
+        if fitting != self._open:
+            self._open = fitting
+            self._show_rows(here)
 
     def _explain(self, problem: str = "") -> None:
         if self.current.startswith(HEAD):
@@ -161,12 +176,17 @@ class Form(Vertical):
 
     def _fold(self, title: str) -> None:
         """Open or close a group; the cursor stays on its heading."""
+        self._folded_by_hand = True
         self._open ^= {title}
-        self._rows = list(self._visible())
+        self._show_rows(f"{HEAD}{title}")
+
+    def _show_rows(self, here: str) -> None:
+        """Other rows than before, with the cursor on this one."""
+        self._rows = list(self._rows_of(self._open))
         options = self.query_one(OptionList)
         options.clear_options()
         options.add_options([Option(self._row(row), id=row) for row in self._rows])
-        options.highlighted = self._rows.index(f"{HEAD}{title}")
+        options.highlighted = self._rows.index(here)
 
     def action_edit(self) -> None:
         """Cycle through a few choices at once, or type a value; on a heading, open or close it."""

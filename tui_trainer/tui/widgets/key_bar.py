@@ -69,9 +69,10 @@ class KeyBar(Lines):
         for node, binding, enabled, tooltip in self.screen.active_bindings.values():
             if enabled and (binding.show or binding.action.endswith(PALETTE)):
                 cap = self.app.get_key_display(binding)
+                label = f"{binding.description[:1].upper()}{binding.description[1:]}"  # Textual's own is in lower case
                 text = tooltip or binding.tooltip or binding.description
                 rank = 0 if node is self.screen else 2 if node is self.app else 1
-                found.append((rank, Shown(binding.key, cap, binding.description, binding.action, text)))
+                found.append((rank, Shown(binding.key, cap, label, binding.action, text)))
         return [shown for _, shown in sorted(found, key=lambda pair: pair[0])]
 
     def _under(self, x: int) -> Shown | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 from tui_trainer.run_state import RunState
 from tui_trainer.text import display
 from tui_trainer.tui.widgets.lines import Lines
@@ -28,5 +26,8 @@ class RunLog(Lines):
         if self._logged == (state.logged, height):
             return
         self._logged = state.logged, height
-        last = itertools.islice(state.log, max(0, len(state.log) - height), None)
+        lines = list(state.log)
+        if state.ended and lines and lines[-1].text == state.message:
+            lines.pop()  # the result above says it
+        last = lines[max(0, len(lines) - height) :]
         self.show([[(display(line.text, 300), STYLES.get(line.level, "$foreground-muted"))] for line in last])

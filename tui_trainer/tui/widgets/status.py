@@ -87,15 +87,14 @@ def result_text(state: RunState, folder: str, width: int) -> Content:
     """The end of a run: what happened, where everything lies, what one can do now."""
     style = STYLES.get(state.outcome, "$foreground")
     parts: list[tuple[str, str] | str] = [(f"{display(state.message, 400)}\n", f"bold {style}")]
-    if state.metrics:
-        shown = {k.removeprefix("val_"): v for k, v in state.metrics.items() if k.startswith("val_")}
+    if shown := {k.removeprefix("val_"): v for k, v in state.metrics.items() if k.startswith("val_")}:
         words = [f"{label(name)} {in_words(name, value)}" for name, value in shown.items()]
         parts.append(("val " + "  ".join(words) + f"  {duration(state.seconds)}\n", "$foreground"))
     if folder:
         place = display(folder, 300)  # its end tells two runs apart
         parts.append((f"{place if len(place) <= width else '…' + place[1 - width :]}\n", "$foreground-muted"))
-    resume = "r resumes   " if state.outcome in ("stopped", "aborted", "failed") and folder else ""
-    if folder:
+    resume = "r resumes   " if state.outcome in ("stopped", "aborted", "failed") and folder and state.saved else ""
+    if folder and state.saved:
         parts.append(("T test   C confusion matrix   t try an image   x export\n", "$text-accent"))
     parts.append((f"{resume}ctrl+r trains again   n new run   4 recipe   0 all runs   l log", "$text-accent"))
     return Content.assemble(*parts)

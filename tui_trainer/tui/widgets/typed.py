@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 from rich.highlighter import Highlighter
 from rich.text import Text
 from textual import events
+from textual.screen import Screen
 from textual.suggester import Suggester
 from textual.widgets import Input
 
@@ -48,6 +50,17 @@ class TypedInput(Input):
             event.stop()
             event.prevent_default()
             await self.run_action(EDITING[event.key])
+
+
+def type_early(screen: Screen[Any], event: events.Key) -> None:
+    """Take a key that came before the line of a dialog had the keys: it would be lost, or mean something else."""
+    field = next(iter(screen.query(TypedInput)), None)
+    if screen.focused is not None or field is None or not event.is_printable or event.character is None:
+        return
+    event.stop()
+    if field.select_on_focus:  # as a first letter does
+        field.value, field.select_on_focus = "", False
+    field.insert_text_at_cursor(event.character)
 
 
 class PathSuggester(Suggester):
