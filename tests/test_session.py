@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tui_trainer import several
 from tui_trainer.commands import Pause, Resume, Stop
 from tui_trainer.config import Config
 from tui_trainer.errors import ConfigError, DataError
@@ -213,6 +214,22 @@ def test_what_cannot_start_leaves_no_folder(digits60: Path, tmp_path: Path) -> N
             list(session.events())
         assert session.folder is None
     assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_chose_channels_last_goes_on_shared_out(
+    run_cli: Cli, digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--no-tui", "--data", digits60, "--output-dir", tmp_path / "run", "--epochs", 1)
+    assert run_cli(*words).code == 0
+    assert "channels_last = true" in (tmp_path / "run" / "config.toml").read_text()
+
+    def launched(*_: object, **__: object) -> None:
+        raise ConfigError("Two processes are started.")
+
+    monkeypatch.setattr(several, "launched", launched)
+    told = run_cli("--no-tui", "--resume", tmp_path / "run", "--nproc", 2, "--strategy", "fsdp", "--epochs", 2)
+    assert "Two processes are started." in told.err
+    assert "channels_last" not in told.err
 
 
 @pytest.mark.parametrize(

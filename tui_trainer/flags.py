@@ -6,12 +6,12 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tui_trainer import __version__
 from tui_trainer.config import SETTINGS, TABLES, did_you_mean
 from tui_trainer.errors import ConfigError
-from tui_trainer.settings import Setting, Value
+from tui_trainer.settings import AUTO, TRUTH, Setting, Value
 from tui_trainer.text import display
 
 USAGE = """\
@@ -68,7 +68,8 @@ def parse(argv: Sequence[str]) -> Arguments:
         ConfigError: a flag is unknown, lacks its value, or its value does not do.
     """
     parser = _build()
-    found, unknown = parser.parse_known_args([_guarded(_with_dashes(word)) for word in argv])
+    words = _with_values([_with_dashes(word) for word in argv])
+    found, unknown = parser.parse_known_args([_guarded(word) for word in words])
     if unknown:
         raise _unknown(unknown[0])
     given = {
@@ -104,6 +105,19 @@ def _with_dashes(word: str) -> str:
         return word
     name, equals, value = word.partition("=")
     return name.replace("_", "-") + equals + value
+
+
+def _with_values(words: Sequence[str]) -> list[str]:
+    """`--flag` and `--no-flag` of what may be true, false or auto as `--flag=VALUE`, so that no folder is its value."""
+    flags = {item.flag: item for item in SETTINGS.values() if item.kind is bool and item.optional}
+    switches = dict.fromkeys(flags, "true") | {flag.replace("--", "--no-", 1): "false" for flag in flags}
+    found, left = [], iter(zip(words, [*words[1:], ""], strict=False))
+    for word, following in left:
+        value = switches.get(word, "")
+        if word in flags and following.lower() in (*TRUTH, AUTO):
+            value = next(left)[0]
+        found.append(f"{word.replace('--no-', '--', 1)}={value}" if value else word)
+    return found
 
 
 def _guarded(word: str) -> str:
@@ -167,10 +181,11 @@ def _add(group: argparse._ArgumentGroup, item: Setting) -> None:
     if item.kind is bool and not item.optional:
         group.add_argument(*names, dest=item.name, action=argparse.BooleanOptionalAction, default=None, help=text)
         return
+    optional: dict[str, Any] = {"nargs": "?"} if item.kind is bool else {}
     metavar = item.metavar or {int: "N", float: "X", bool: "BOOL"}.get(item.kind, "TEXT")
     if item.choices:
         metavar = item.name.upper()
-    group.add_argument(*names, dest=item.name, default=None, metavar=metavar, help=text)
+    group.add_argument(*names, dest=item.name, default=None, metavar=metavar, help=text, **optional)
 
 
 def _help(item: Setting) -> str:

@@ -20,6 +20,7 @@ from tui_trainer.text import display
 MOST = 2**53  # beyond it whole numbers are no longer exact as float
 _UNWRITABLE = re.compile("[\0\ud800-\udfff]")  # what UTF-8, and with it config.toml, or a path cannot hold
 
+TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 AUTO = "auto"  # how `None`, "choose for me", is written in a flag, a file and a form
 
 Value = bool | int | float | str | tuple[str, ...] | tuple[float, ...] | tuple[int, ...] | None
@@ -89,9 +90,7 @@ class Setting:
 
     def _parse(self, text: str) -> object:
         if self.kind is bool:
-            return {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}.get(
-                text.lower(), text
-            )
+            return TRUTH.get(text.lower(), text)
         if self.kind is tuple:
             return [self.item(part.strip()) for part in text.split(",") if part.strip()]
         if self.kind is int:

@@ -24,7 +24,7 @@ def require_apt(config: Config, processes: int) -> None:
         )
     unfit = {
         "compile": recipe.compile,
-        "channels_last": recipe.channels_last,
+        "channels_last": recipe.channels_last and not config.run.resume,  # of a run in ddp; does without it from now on
         "model_ema": recipe.model_ema,
         "amp_dtype = fp16": recipe.amp and recipe.amp_dtype == "fp16",
         f"optimizer = {recipe.optimizer}": recipe.optimizer in WHOLE,

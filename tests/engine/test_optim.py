@@ -160,3 +160,11 @@ def test_an_update_calls_the_hooks_that_others_hung_on_step() -> None:
     optimizer.register_step_post_hook(lambda *_: called.append(1))
     update(optimizer)
     assert called == [1]
+
+
+def test_a_loaded_state_leaves_how_it_is_computed() -> None:
+    """A run of one process is fused, and goes on shared out, for which torch has few fused optimizers."""
+    fused, plain = built("sgd"), built("sgd", arguments={"foreach": False})
+    fused.param_groups[0]["lr"] = 0.25
+    load_state(plain, fused.state_dict())
+    assert (plain.param_groups[0]["fused"], plain.param_groups[0]["lr"]) == (None, 0.25)

@@ -132,8 +132,14 @@ def zero_grad(optimizer: Optimizer) -> None:
 
 @torch.no_grad()
 def load_state(optimizer: Optimizer, saved: Mapping[str, Any]) -> None:
-    """Go on from a saved state, whose tensors come to lie in memory as their parameters do: fused kernels mix them."""
-    optimizer.load_state_dict(dict(saved))
+    """Go on from a saved state, whose tensors come to lie in memory as their parameters do: fused kernels mix them.
+
+    Whether it is fused stays as it was built: the run may have been of another strategy.
+    """
+    groups = [dict(group) for group in saved["param_groups"]]
+    for group, built in zip(groups, optimizer.param_groups, strict=False):  # torch refuses another number of groups
+        group |= {key: built[key] for key in ("fused",) if key in built}
+    optimizer.load_state_dict({**saved, "param_groups": groups})
     for parameter, state in optimizer.state.items():
         for name, value in state.items():
             fits = isinstance(value, Tensor) and value.shape == parameter.shape
