@@ -1,6 +1,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from tui_trainer.engine.optim import (
     FACTOR,
@@ -160,6 +161,12 @@ def test_an_update_calls_the_hooks_that_others_hung_on_step() -> None:
     optimizer.register_step_post_hook(lambda *_: called.append(1))
     update(optimizer)
     assert called == [1]
+    handle = register_optimizer_step_post_hook(lambda *_: called.append(2))
+    try:
+        update(built("sgd"))
+    finally:
+        handle.remove()
+    assert called == [1, 2]
 
 
 def test_a_loaded_state_leaves_how_it_is_computed() -> None:

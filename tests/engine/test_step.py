@@ -2,12 +2,14 @@
 
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import torch
 from torch import Tensor
 
 from tui_trainer.commands import Stop
+from tui_trainer.data.loader import Batch as RankBatch
 from tui_trainer.data.mixing import build_mix
 from tui_trainer.engine import checkpoint
 from tui_trainer.engine.ema import Ema
@@ -15,6 +17,7 @@ from tui_trainer.engine.job import Job
 from tui_trainer.engine.loop import train
 from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.schedule import Schedule
+from tui_trainer.engine.step import train_step
 from tui_trainer.events import Evaluated, Progress, RunStarted
 
 from ..conftest import MemoryLoader, Script, make_job
@@ -126,3 +129,15 @@ def test_the_gradient_is_clipped() -> None:
     list(train(job))
     moved = torch.stack([(a - b).norm() for a, b in zip(before, job.model.parameters(), strict=True)]).norm()
     assert 0 < moved < 6 * 10 * 1e-6, "six steps, with momentum at most ten times as long"
+
+
+def test_a_batch_without_samples_is_passed_by_unprepared() -> None:
+    """Where this rank's own stream has ended its targets have no columns, and fit no statistics."""
+    job = plain_job(4)
+
+    def refuse(batch: object) -> Any:
+        raise AssertionError("prepared")
+
+    job.prepare, job.ranks = refuse, MagicMock()
+    job.ranks.finite.return_value = None
+    assert train_step(job, [RankBatch(torch.empty(0), torch.empty(0), 1, ())]) is None

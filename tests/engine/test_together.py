@@ -6,9 +6,12 @@ import multiprocessing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 import torch
+
+from tui_trainer.engine.together import Together
 
 from ..conftest import copy_digits
 from . import rank_scenarios as scenarios
@@ -168,3 +171,12 @@ def test_a_run_over_images_is_the_same_and_is_recorded_once(
             assert one == pytest.approx(other, abs=CLOSE)
     assert three[0]["real_run"]["warned"] == wanted["warned"]
     assert sorted(three[0]["real_run"]["recorded"]) == sorted(wanted["recorded"])
+
+
+def test_a_whole_step_is_not_scaled_for_the_rounding_of_a_mean() -> None:
+    together = object.__new__(Together)
+    counted = torch.tensor([1.0, 13.0 * (1 + 2**-22), 0.0])  # what a sum over some numbers of ranks comes to
+    together._gradients, together._usual, together._exchange = Mock(here=True), 13, Mock()
+    together._gradients.counted.return_value = counted
+    assert together.finite([]) is not None
+    together._gradients.scale.assert_not_called()

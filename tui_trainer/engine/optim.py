@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.optimizer import _global_optimizer_post_hooks as _AFTER_ALL  # noqa: N812 - constants
+from torch.optim.optimizer import _global_optimizer_pre_hooks as _BEFORE_ALL  # noqa: N812
 
 from tui_trainer.errors import ConfigError
 from tui_trainer.text import display
@@ -153,7 +155,7 @@ def update(optimizer: Optimizer) -> None:
 
     That entry also calls hooks: where there are any, or `step` is the optimizer's own, it is called as it is.
     """
-    hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks
+    hooks = optimizer._optimizer_step_pre_hooks or optimizer._optimizer_step_post_hooks or _BEFORE_ALL or _AFTER_ALL
     if hooks or "step" in vars(optimizer):
         optimizer.step()
         return

@@ -34,11 +34,11 @@ def train_step(job: Job, group: Sequence[Batch]) -> Sequence[Scored] | None:
     for batch in group:
         last = batch is group[-1]
         with job.ranks.batch(last=last):
-            inputs, targets = job.prepare(batch)
-            count = targets.shape[0]  # `len` of a tensor costs a microsecond
+            count = batch.targets.shape[0]  # `len` of a tensor costs a microsecond
             if not count:  # none of its files could be read, or all are those of other ranks
                 job.ranks.pass_by(job.precision, last=last)
                 continue
+            inputs, targets = job.prepare(batch)
             inputs, mixed = job.mix(inputs, targets, job.state.epoch, batch.number)
             with job.precision.autocast():
                 outputs = job.trained(inputs)

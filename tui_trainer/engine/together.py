@@ -105,7 +105,8 @@ class Together:
         counted = self._shared.counted()
         if not self._shared.here:
             return self._finite_there(counted, scored)
-        losses, samples, asks = counted.tolist()
+        losses, counts, asks = counted.tolist()
+        samples = round(counts)  # a mean of several ranks' numbers, which need not be whole
         self._exchange.asked(asks > 0)
         if not samples:
             return None
@@ -118,6 +119,7 @@ class Together:
     def _finite_there(self, counted: Tensor, scored: Sequence[Scored]) -> tuple[Tensor, Sequence[Scored]] | None:
         """The same on a device, which only a rank without samples waits for; a factor of 1 changes nothing."""
         losses, samples, _ = counted.unbind()
+        samples = samples.round()
         if not scored and not samples.item():
             return None
         self._shared.scale(self._usual / samples)
