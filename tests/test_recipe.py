@@ -104,12 +104,23 @@ class Flat(nn.Module):
 class Viewed(Flat):
     def forward(self, x):
         return self.fc(self.conv(x).view(len(x), -1))
+
+class TrainsViewed(Flat):
+    def forward(self, x):
+        x = self.conv(x)
+        return self.fc(x.view(len(x), -1) if self.training else x.flatten(1))
 """
 
 
 @pytest.mark.parametrize(
     ("values", "last"),
-    [({}, True), ({"model": "mlp"}, False), ({"model": "nets.py:Flat"}, True), ({"model": "nets.py:Viewed"}, False)],
+    [
+        ({}, True),
+        ({"model": "mlp"}, False),
+        ({"model": "nets.py:Flat"}, True),
+        ({"model": "nets.py:Viewed"}, False),
+        ({"model": "nets.py:TrainsViewed"}, False),
+    ],
 )
 def test_the_memory_format_is_chosen_by_the_model(
     values: dict[str, Any], last: bool, digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

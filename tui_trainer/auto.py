@@ -187,7 +187,7 @@ def choose_computing(choices: Choices, model: nn.Module, index: Index, device: t
 
 
 def _choose_layout(choices: Choices, model: nn.Module, index: Index, device: torch.device) -> None:
-    """Settle the memory format: a rule and no probe, so that a run is the same wherever it is repeated.
+    """Settle the memory format: by a rule and no measurement, so that a run is the same wherever it is repeated.
 
     On CPUs a step of most of torchvision's networks took 0.6 to 0.8 of the time, of others as long. What the layout
     changes is the order in which a convolution adds, and so the last bits.

@@ -169,6 +169,8 @@ def test_an_epoch_may_end_with_the_stream(workers: int) -> None:
         assert sorted(torch.cat([inputs[:, 0] for _, inputs, _ in batches]).tolist()) == list(range(20))
         assert (data.train.batches, data.train.samples) == (len(batches), 20)
     assert same(read(data, 1, start=2), batches[2:])
+    assert read(data, 1, start=len(batches)) == []
+    assert (data.train.batches, data.train.samples) == (len(batches), 20)
 
 
 def events_of(folder: Path, at: dict[str, Any], **values: Any) -> list[Any]:

@@ -18,6 +18,7 @@ from tui_trainer.commands import Pause, Resume, Set, Stop
 from tui_trainer.config import build
 from tui_trainer.engine.exchange import Exchange
 from tui_trainer.engine.frozen import Frozen
+from tui_trainer.engine.job import Job
 from tui_trainer.engine.keeping import Keeping
 from tui_trainer.engine.ranks import Clock
 from tui_trainer.engine.shared_gradients import SharedGradients
@@ -89,9 +90,8 @@ def accumulated(ranks: Any) -> Any:
     return weights(job.model)
 
 
-def not_finite_on_one_rank(ranks: Any) -> Any:
+def spoil(job: Job, ranks: Any) -> None:
     """The first sample of the last rank's part of the second batch is no number."""
-    job = rank_job(ranks, epochs=2)
     original = job.prepare
 
     def prepare(batch: Any) -> tuple[Tensor, Tensor]:
@@ -102,6 +102,11 @@ def not_finite_on_one_rank(ranks: Any) -> Any:
         return inputs, targets
 
     job.prepare = prepare
+
+
+def not_finite_on_one_rank(ranks: Any) -> Any:
+    job = rank_job(ranks, epochs=2)
+    spoil(job, ranks)
     events = run(job)
     return {
         "left_out": job.guard.read(),

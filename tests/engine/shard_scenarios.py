@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import math
 import os
 import shutil
 from pathlib import Path
@@ -24,7 +23,7 @@ from tui_trainer.engine.sharding import Sharded, shard
 from tui_trainer.events import Evaluated, Event, Progress, Warned
 from tui_trainer.run import prepare
 
-from .rank_scenarios import WithUnused, losses
+from .rank_scenarios import WithUnused, losses, spoil
 from .rank_work import Inbox, network, rank_job, run
 
 
@@ -98,17 +97,8 @@ def frozen_and_unused(ranks: Any) -> Any:
 
 
 def not_finite(ranks: Any) -> Any:
-    """The first sample of the last rank's part of the second batch is no number."""
     job = sharded_job(ranks, epochs=2)
-    original = job.prepare
-
-    def prepare(batch: Any) -> tuple[Tensor, Tensor]:
-        inputs, targets = original(batch)
-        if ranks.rank == ranks.size - 1 and batch.number == 2 and job.state.epoch == 0 and not job.evaluating:
-            inputs = inputs * math.nan
-        return inputs, targets
-
-    job.prepare = prepare
+    spoil(job, ranks)
     run(job)
     return {"left_out": job.guard.read(), "weights": whole(job.model)}
 

@@ -62,7 +62,9 @@ class StreamLoader:
             more = f", of {self.batch_size} items or more with drop_last" if self._options["drop_last"] else ""
             raise DataError(f"Your stream gave no batch this time: its __iter__ must begin anew at each call{more}.")
         if not self._steps:
-            self.batches, self.samples = count, seen
+            self.batches = count
+            if count > start or not self.samples:  # at its very end nothing is seen of how short the last one was
+                self.samples = seen
 
     def _until_all_end(
         self, found: Iterator[tuple[int, RawBatch, Told]], start: int

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -191,19 +192,18 @@ def skeleton(name: str, **asked: Any) -> nn.Module:
         return build(name, **asked)
 
 
-@torch.no_grad()
 def runs_channels_last(name: str, model: nn.Module, channels: int, image_size: int) -> bool:
-    """Whether a model takes images laid out as NHWC, which `view` refuses: what is not known here is tried."""
+    """Whether a model trains on images laid out as NHWC, which `view` refuses: a copy of what is not known is tried."""
     if not name.startswith(timm_models.PREFIX) and not user_code.names_code(name):
         return True
     images = torch.zeros(2, *shape_of(channels, image_size)).contiguous(memory_format=torch.channels_last)
     with torch.random.fork_rng(devices=[]):
         try:
-            model.eval()(images)
+            twin = copy.deepcopy(model).train()
+            twin.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            twin(images).sum().backward()
         except Exception:  # whatever the user's own code may raise
             return False
-        finally:
-            model.train()
     return True
 
 
