@@ -24,7 +24,7 @@ NOBODY = 65534
 
 
 def as_nobody(look: Callable[[], Any]) -> Any:
-    """What `look` gives without rights, in this process: a fork of it would wait for threads of OpenCV's for ever."""
+    """What `look` gives without rights, in this process: a fork may wait for ever for a lock of another thread."""
     if os.geteuid() != 0:
         return look()
     look()  # as root, so that everything is imported: that user may not be able to read Python's own files
