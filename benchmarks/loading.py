@@ -31,7 +31,6 @@ from tui_trainer.data.batches import Data, build_batches, scan
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.decode import read_file
 from tui_trainer.data.header import header
-from tui_trainer.data.jpeg import decoded
 from tui_trainer.data.loader import worker_context
 from tui_trainer.data.pipeline import Pipeline
 from tui_trainer.data.threads import ThreadLoader
@@ -120,8 +119,8 @@ def kernels(folder: Path, count: int, *, copies: bool) -> Callable[[], None]:
             file = read_file(index.path(i)) if copies else data[i]
             head = header(file)
             box = random_box(head.height, head.width, LEAST, Random(0, epoch, i))
-            pixels = decoded(head, file, 3, made_by._scale(head, box.height, box.width, SIZE, SIZE))
-            part = pixels[: box.height * pixels.shape[0] // head.height, : box.width * pixels.shape[1] // head.width]
+            pixels, box = made_by._part(head, file, box, made_by._scale(head, box.height, box.width, SIZE, SIZE))
+            part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
             in_a_row = pixels.reshape(-1)[: part.size].reshape(part.shape)  # as many pixels, without the cut
             resize_into(np.ascontiguousarray(part) if copies else in_a_row, rows[i % BATCH])
             if i % BATCH == BATCH - 1 or i == count - 1:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from tui_trainer.data import jpeg
+from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import BadImageError, decode_as
 from tui_trainer.data.header import header
 
@@ -46,3 +47,57 @@ def test_without_the_library_opencv_decodes(monkeypatch: pytest.MonkeyPatch) -> 
     wanted = jpeg.decoded(header(data), data, 3).copy()
     monkeypatch.setattr(jpeg, "_library", None)
     assert np.array_equal(jpeg.decoded(header(data), data, 3), wanted)
+
+
+SAMPLINGS = (0x111111, 0x211111, 0x221111, 0x121111, 0x411111)  # 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1
+
+
+def detailed(height: int, width: int, *params: int, channels: int = 3) -> bytes:
+    """With edges in colour everywhere, so that a row that is blended with another one shows."""
+    shape = (height, width, 3) if channels == 3 else (height, width)
+    return cv2.imencode(".jpg", rng.integers(0, 256, shape, dtype=np.uint8), params)[1].tobytes()
+
+
+@pytest.mark.parametrize("reduce", [1, 2, 4, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_part_has_the_pixels_of_the_whole(orientation: int, reduce: int) -> None:
+    left_out = 0
+    for sampling in SAMPLINGS:
+        for restarts, channels in ((0, 3), (3, 3), (0, 1)):
+            params = cv2.IMWRITE_JPEG_SAMPLING_FACTOR, sampling, cv2.IMWRITE_JPEG_RST_INTERVAL, restarts
+            data = detailed(int(rng.integers(60, 200)), int(rng.integers(60, 200)), *params)
+            head = header(data)
+            if orientation >= 5:
+                head = head._replace(width=head.height, height=head.width)
+            head = head._replace(orientation=orientation)
+            whole = jpeg.decoded(head, data, channels, reduce).copy()
+            for _ in range(6):
+                height, width = (int(rng.integers(1, side + 1)) for side in whole.shape[:2])
+                top, left = (
+                    int(rng.integers(0, a - b + 1)) for a, b in zip(whole.shape, (height, width), strict=False)
+                )
+                part = jpeg.decoded_part(head, data, channels, Box(top, left, height, width, False), reduce)
+                if part is not None:
+                    pixels, box = part
+                    left_out += pixels.size < whole.size
+                    cut = pixels[box.top : box.top + height, box.left : box.left + width]
+                    assert np.array_equal(cut, whole[top : top + height, left : left + width])
+    assert left_out > 10
+
+
+def test_a_part_of_a_file_that_may_be_damaged_is_not_taken() -> None:
+    box, data = Box(0, 0, 40, 60, False), detailed(200, 60)
+    head = header(data)
+    assert jpeg.decoded_part(head, data, 3, box) is not None
+    assert jpeg.decoded_part(head, data + b"appended", 3, box) is not None
+    assert jpeg.decoded_part(head, data[:-300], 3, box) is None, "truncated below the part"
+    assert jpeg.decoded_part(head, data[: len(data) // 8] + data[-2:], 3, box) is None, "ended within the part"
+    assert jpeg.decoded_part(head, data, 3, box._replace(top=155)) is None, "nothing left out"
+    with pytest.raises(BadImageError, match="megapixels"):
+        jpeg.decoded_part(head, data, 3, box, max_megapixels=0.001)
+
+
+def test_a_file_of_several_scans_is_decoded_whole() -> None:
+    data = detailed(200, 60, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    assert header(data).height_at == 0
+    assert jpeg.decoded_part(header(data), data, 3, Box(0, 0, 40, 60, False)) is None

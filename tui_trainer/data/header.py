@@ -48,6 +48,7 @@ class Header(NamedTuple):
 
     `width`, `height`: pixels of the upright picture, `orientation` applied. `orientation`: 1 to 8 as
     EXIF counts. `mode`: grey, colour, palette, cmyk or lab. `bits` a channel. `grey`: all its colours are.
+    `height_at`: where a JPEG of one scan from top to bottom states its height; 0 for all others.
     """
 
     format: str  # jpeg, png, webp, bmp, gif, tiff or avif
@@ -58,6 +59,7 @@ class Header(NamedTuple):
     bits: int
     alpha: bool
     grey: bool
+    height_at: int = 0
 
     @property
     def pixels(self) -> int:
@@ -127,10 +129,12 @@ def _jpeg(data: bytes) -> Header:
         (length,) = struct.unpack_from(">H", data, at + 2)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             bits, height, width, components = struct.unpack_from(">BHHB", data, at + 4)
-            if not _is_one_scan(data, at, marker, components) and data.count(b"\xff\xda", at) > MAX_SCANS:
+            one_scan = _is_one_scan(data, at, marker, components)
+            if not one_scan and data.count(b"\xff\xda", at) > MAX_SCANS:
                 raise ValueError("scans")
             mode = {1: "grey", 4: "cmyk"}.get(components, "colour")
-            return Header("jpeg", width, height, orientation, mode, bits, False, components == 1)
+            height_at = at + 5 if one_scan else 0
+            return Header("jpeg", width, height, orientation, mode, bits, False, components == 1, height_at)
         if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             orientation = _exif(data[at + 10 : at + 2 + length])
         at += 2 + length

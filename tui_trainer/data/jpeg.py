@@ -1,4 +1,8 @@
-"""JPEG with simplejpeg where it is installed (extra `jpeg`): OpenCV's pixels bit for bit, in less time."""
+"""JPEG with simplejpeg where it is installed (extra `jpeg`): OpenCV's pixels bit for bit, in less time.
+
+A crop needs nothing of the rows below it. The coded data can only be read from the top on, but decoding ends with as
+many rows as the frame states: with less stated there, the rows below cost nothing.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,15 @@ from types import ModuleType
 
 import numpy as np
 
+from tui_trainer.data import short_jpeg
+from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import BadImageError, Pixels, decode_as, require_size, upright
 from tui_trainer.data.header import MEGAPIXELS, Header
 
 _LARGEST_KEPT = 64 << 20  # bytes of a buffer that is kept for the next image
+_END, _TAIL = b"\xff\xd9", 256  # of a file that is not truncated, and what programs append
+_BELOW = 2  # rows that the colours of the last one are blended with, if they are coded at half of the size
+_WORTH = 15 / 16  # of the rows: the copy of the file costs more than what is left out otherwise
 
 
 def _simplejpeg() -> ModuleType | None:
@@ -58,6 +67,54 @@ def decoded(
     return pixels if head.orientation == 1 else upright(pixels, head.orientation)
 
 
+def decoded_part(
+    head: Header, data: bytes, channels: int, box: Box, reduce: int = 1, max_megapixels: float = MEGAPIXELS
+) -> tuple[Pixels, Box] | None:
+    """A picture from its first coded row to the last one that `box` needs, and that box in it.
+
+    `box` counts in pixels of the whole picture, decoded at `reduce`; within it they are those of `decoded`, and valid
+    as long. None: little would be left out, or the file is of another kind, or it looks damaged.
+
+    Raises:
+        BadImageError: it is too large.
+    """
+    if _library is None or not head.height_at or head.mode == "cmyk" or _END not in data[-_TAIL:]:
+        return None
+    require_size(head, max_megapixels)
+    height, width = -(-head.height // reduce), -(-head.width // reduce)
+    coded = (head.height, width) if head.orientation < 5 else (head.width, height)
+    rows = _rows(head.orientation, box, height, width) + _BELOW
+    if rows * reduce > coded[0] * _WORTH:
+        return None
+    shorter = data[: head.height_at] + (rows * reduce).to_bytes(2, "big") + data[head.height_at + 2 :]
+    try:
+        pixels: Pixels = _library.decode_jpeg(
+            shorter,
+            "GRAY" if channels == 1 else "RGB",
+            min_height=rows if reduce > 1 else 0,
+            min_width=coded[1] if reduce > 1 else 0,
+            buffer=_buffer(rows * coded[1] * channels),
+            strict=False,  # it warns of the data that are left
+        )
+    except ValueError:
+        return None
+    if pixels.shape[:2] != (rows, coded[1]) or short_jpeg.may_be(head, shorter, pixels, reduce):
+        return None
+    down = height - rows if head.orientation in (3, 4) else 0
+    right = width - rows if head.orientation in (6, 7) else 0
+    within = box._replace(top=box.top - down, left=box.left - right)
+    return pixels if head.orientation == 1 else upright(pixels, head.orientation), within
+
+
+def _rows(orientation: int, box: Box, height: int, width: int) -> int:
+    """How many coded rows, from the first on, hold a box of an upright picture."""
+    if orientation in (3, 4):
+        return height - box.top
+    if orientation in (6, 7):
+        return width - box.left
+    return box.top + box.height if orientation < 5 else box.left + box.width
+
+
 def _buffer(size: int) -> Pixels:
     """Memory of this thread: fresh pages for each image would cost a tenth of its decoding."""
     kept: Pixels | None = getattr(_mine, "buffer", None)
@@ -68,4 +125,4 @@ def _buffer(size: int) -> Pixels:
     return kept
 
 
-__all__ = ["BadImageError", "decoded"]
+__all__ = ["BadImageError", "decoded", "decoded_part"]

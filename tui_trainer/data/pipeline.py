@@ -17,7 +17,7 @@ from torch import Tensor
 from tui_trainer.data.augment import Box, build_change, random_box
 from tui_trainer.data.decode import Pixels
 from tui_trainer.data.header import MEGAPIXELS, Header, header
-from tui_trainer.data.jpeg import decoded
+from tui_trainer.data.jpeg import decoded, decoded_part
 from tui_trainer.data.transforms import Random, make_square, resize_into, square_of, to_tensor
 
 SCALES = (8, 4, 2)  # of libjpeg; the odd eighths are slower than a full decode
@@ -63,8 +63,7 @@ class Pipeline:
         random = Random(self._seed, epoch, index)
         box = random_box(head.height, head.width, self._least, random)
         reduce = self._scale(head, box.height, box.width, self._spec.image_size, self._spec.image_size)
-        pixels = self._decoded(head, data, reduce)
-        self._cut(pixels, _moved(box, head, pixels), row)
+        self._cut(*self._part(head, data, box, reduce), row)
         self._finish(row, random)
 
     def fill_from(self, pixels: Pixels, row: Tensor, epoch: int, index: int) -> None:
@@ -134,6 +133,16 @@ class Pipeline:
     def _decoded(self, head: Header, data: bytes, reduce: int = 1, room: Pixels | None = None) -> Pixels:
         return decoded(head, data, self._spec.channels, reduce, room, self._spec.max_megapixels)
 
+    def _part(self, head: Header, data: bytes, box: Box, reduce: int) -> tuple[Pixels, Box]:
+        """The image at `reduce`, as far down as the box reaches, and the box in it."""
+        spec = self._spec
+        height, width = -(-head.height // reduce), -(-head.width // reduce)
+        part = decoded_part(head, data, spec.channels, _moved(box, head, height, width), reduce, spec.max_megapixels)
+        if part is not None:
+            return part
+        pixels = self._decoded(head, data, reduce)
+        return pixels, _moved(box, head, pixels.shape[0], pixels.shape[1])
+
     def _scale(self, head: Header, height: int, width: int, to_height: int, to_width: int) -> int:
         """The largest divisor at which (height, width) still has all that (to_height, to_width) shows."""
         if not self._scaled or head.format != "jpeg":
@@ -175,9 +184,8 @@ def _room(shape: tuple[int, int, int], room: Pixels | None) -> Pixels:
     return np.empty(shape, np.uint8) if room is None or room.size < size else room[:size].reshape(shape)
 
 
-def _moved(box: Box, head: Header, pixels: Pixels) -> Box:
+def _moved(box: Box, head: Header, height: int, width: int) -> Box:
     """The box in an image that was decoded at a part of its size."""
-    height, width, _ = pixels.shape
     if (height, width) == (head.height, head.width):
         return box
     down, right = height / head.height, width / head.width
