@@ -28,6 +28,7 @@ from tui_trainer.data.statistics import input_statistics, target_statistics
 from tui_trainer.data.stream_items import StreamItems
 from tui_trainer.data.stream_loader import loaders_of
 from tui_trainer.data.transforms import Normalize, Standardize
+from tui_trainer.data.upload import upload_to
 from tui_trainer.data_config import DataConfig, LoaderConfig
 from tui_trainer.errors import ConfigError, DataError
 
@@ -66,11 +67,11 @@ class Data:
         elif self.spec.image_size:
             normalize = Normalize(self.mean, self.std, device, channels_last=channels_last)
         targets = Standardize(self.target_mean, self.target_std) if self.target_mean else None
+        upload = upload_to(device)
 
         def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
-            inputs = normalize(batch.inputs.to(device, non_blocking=True))
-            wanted = batch.targets.to(device, non_blocking=True)
-            return inputs, wanted if targets is None else targets(wanted)
+            inputs, wanted = upload(batch.inputs, batch.targets)
+            return normalize(inputs), wanted if targets is None else targets(wanted)
 
         return to_device
 
