@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tui_trainer.data.folders import _index, require_folder, scan
 from tui_trainer.data.index import PARTS, TEST, TRAIN, VAL, Index, split, write_split
-from tui_trainer.data.walk import Names
+from tui_trainer.data.names import Names
+from tui_trainer.data.walk import Listed
 from tui_trainer.errors import DataError
 
 Make = Callable[..., Path]
@@ -223,9 +224,10 @@ FRACTION = st.floats(0, 1, exclude_min=True, exclude_max=True)
 def index_of(counts: list[int]) -> Index:
     classes = tuple(f"c{n}" for n in range(len(counts)))
     blocks = [
-        b"".join(b"%s/%d.png\0" % (c.encode(), i) for i in range(n)) for c, n in zip(classes, counts, strict=True)
+        b"%s/\0.png\0" % c.encode() + b"".join(b"%d\0" % i for i in range(n))
+        for c, n in zip(classes, counts, strict=True)
     ]
-    groups = [(c, Names(block, n), TRAIN) for c, block, n in zip(classes, blocks, counts, strict=True)]
+    groups = [(c, Listed([block], [n]), TRAIN) for c, block, n in zip(classes, blocks, counts, strict=True)]
     return _index(Path("/data"), classes, groups)
 
 
@@ -272,14 +274,14 @@ def test_the_place_of_a_sample_does_not_depend_on_where_the_dataset_lies(make: M
 def test_the_fingerprint_changes_with_whatever_matters(drawn: tuple[list[int], int]) -> None:
     counts, at = drawn
     index = split(index_of(counts), 0.3, 0)[0]
-    parts, targets, blob = index.parts.copy(), index.targets.copy(), bytearray(index.blob)
+    parts, targets, names = index.parts.copy(), index.targets.copy(), [index.names[i] for i in range(len(index))]
     parts[at] ^= 1
     targets[at] += 1
-    blob[at] ^= 1
+    names[at] += b"g"
     changed = [
         replace(index, parts=parts),
         replace(index, targets=targets),
-        replace(index, blob=bytes(blob)),
+        replace(index, names=Names.of(names)),
         replace(index, classes=(*index.classes[:-1], "other")),
     ]
     assert len({index.fingerprint(), *(other.fingerprint() for other in changed)}) == 5

@@ -2,14 +2,17 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tui_trainer.data import folders, scan_cache, shared_index
+from tui_trainer.data import folders, index_file, scan_cache, shared_index
 from tui_trainer.data.index import Index
+from tui_trainer.data.index_file import open_index, write_index
+from tui_trainer.data.names import Names
 from tui_trainer.data.scan_cache import cache_folder, scan
 from tui_trainer.errors import DataError
 
@@ -126,6 +129,28 @@ def test_a_damaged_entry_is_made_again(root: Path, listings: list[int], damage: 
     assert len(listings) == 2
     looked(root)
     assert len(listings) == 2
+
+
+def test_an_entry_of_an_earlier_version_is_made_again(
+    root: Path, listings: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr(index_file, "VERSION", index_file.VERSION - 1)
+        whole = looked(root).fingerprint()
+    assert [looked(root).fingerprint() for _ in range(2)] == [whole, whole]
+    assert len(listings) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads what the kernel tells of a mapping")
+def test_an_index_is_mapped_once_and_its_check_leaves_no_page(tmp_path: Path) -> None:
+    names = Names.of([b"%090d" % i for i in range(20_000)])
+    write_index(tmp_path / "some.index", names, {"parts": np.zeros(20_000, np.uint8)}, {})
+    file = open_index(tmp_path / "some.index")
+    mappings = Path("/proc/self/smaps").read_text("utf-8").split(str(tmp_path / "some.index"))[1:]
+    assert len(mappings) == 1
+    resident = int(mappings[0].partition("Rss:")[2].split()[0])
+    assert resident < 200 < names.nbytes >> 10
+    assert file.names[12_345] == names[12_345]
 
 
 def test_a_cache_that_cannot_be_written_costs_time_only(root: Path) -> None:

@@ -1,15 +1,16 @@
 import os
 from pathlib import Path
 
-from tui_trainer.data.walk import Names, Walk, blob_of, images_below
+from tui_trainer.data.names import Names
+from tui_trainer.data.walk import Walk, images_below
 
 
 def below(folder: Path, prefix: bytes = b"c/") -> tuple[list[bytes], Walk]:
     walk = Walk()
-    names = images_below(os.fsencode(folder), prefix, walk)
-    found = names.block.split(b"\0")[:-1]
-    assert names.count == len(found)
-    return found, walk
+    listed = images_below(os.fsencode(folder), prefix, walk)
+    names = Names.of_blocks(listed.blocks, listed.counts)
+    assert listed.count == len(names)
+    return [names[i] for i in range(len(names))], walk
 
 
 def test_images_are_found_at_any_depth_in_a_fixed_order(tmp_path: Path) -> None:
@@ -43,11 +44,3 @@ def test_a_loop_of_links_is_cut(tmp_path: Path) -> None:
     (tmp_path / "again").symlink_to(tmp_path)
     (tmp_path / "itself").symlink_to("itself")
     assert below(tmp_path)[0] == [b"c/a.jpg"]
-
-
-def test_names_become_a_blob_with_offsets() -> None:
-    blob, offsets = blob_of([b"a/1\0a/22\0", b"", b"b/333\0"])
-    assert blob == b"a/1a/22b/333"
-    assert offsets.tolist() == [0, 3, 7, 12]
-    assert blob_of([])[1].tolist() == [0]
-    assert Names(b"", 0).count == 0

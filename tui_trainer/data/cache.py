@@ -206,8 +206,8 @@ def _in_files(index: Index, parts: list[Part], limit: int) -> list[Slots | None]
 
 def _key(index: Index, part: Part) -> str:
     """A hash of the source and of all that decides what is kept; file by file a slot holds its size and time."""
-    names = hashlib.sha256(index.blob)
-    names.update(index.offsets.tobytes())
+    names = hashlib.sha256()
+    index.names.feed(names)
     names.update(index.content)
     made_by = [VERSION, RESAMPLER, torch.__version__, cv2.__version__]
     told: list[Any] = [os.fspath(index.root.resolve()), names.hexdigest(), len(index), part.size, *made_by]

@@ -26,6 +26,7 @@ from tui_trainer.data.transforms import address
 
 __all__ = ["Address", "EpochOrder", "ImageDataset", "RawBatch", "Sample", "Spec", "collate"]
 
+LISTED = 4096  # samples of an epoch that are numbers of Python at a time
 AGAIN = 1 << 32  # so that a sample that comes again in an epoch gets other random changes
 Address = tuple[int, int]  # (epoch, index of the sample)
 
@@ -168,7 +169,7 @@ class EpochOrder(Sampler[Address]):
     def __init__(
         self, members: Tensor, *, shuffle: bool, seed: int, length: int, draw: Callable[[int], Tensor] | None = None
     ) -> None:
-        self._members, self._shuffle, self._seed, self._draw = members, shuffle, seed, draw
+        self._members, self._shuffle, self._seed, self._draw = members.int(), shuffle, seed, draw
         self.length, self.epoch, self.start = length, 0, 0
 
     def __len__(self) -> int:
@@ -182,8 +183,9 @@ class EpochOrder(Sampler[Address]):
             generator = torch.Generator().manual_seed(address(self._seed, self.epoch, -1))
             members = members[torch.randperm(len(members), generator=generator)]
         if not repeats:
-            for index in members[self.start : self.length].tolist():
-                yield self.epoch, index
+            for some in members[self.start : self.length].split(LISTED):  # a million numbers of Python take 36 MB
+                for index in some.tolist():
+                    yield self.epoch, index
             return
         times: dict[int, int] = {}
         for number, index in enumerate(members[: self.length].tolist()):

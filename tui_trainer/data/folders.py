@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from tui_trainer.data.index import TEST, TRAIN, VAL, Index, split
-from tui_trainer.data.walk import EXTENSIONS, Names, Walk, blob_of, images_below, is_folder, is_ignored, stamp
+from tui_trainer.data.names import Names
+from tui_trainer.data.walk import EXTENSIONS, Listed, Walk, images_below, is_folder, is_ignored, stamp
 from tui_trainer.errors import DataError
 from tui_trainer.text import display
 
@@ -26,7 +27,7 @@ VAL_FOLDERS = ("val", "valid", "validation", "test")
 class _Found:
     """Class folders and their images while scanning."""
 
-    names: dict[str, Names] = field(default_factory=dict)  # class -> paths relative to the root
+    names: dict[str, Listed] = field(default_factory=dict)  # class -> paths relative to the root
 
 
 def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int, walk: Walk | None = None) -> Index:
@@ -44,14 +45,15 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int, walk
     found = _scan_classes(train_folder, root, walk)
     classes = _require_classes(found, train_folder, walk)
     warnings = walk.warnings
-    index = _index(root, classes, [(name, found.names[name], TRAIN) for name in classes])
+    groups = [(name, found.names[name], TRAIN) for name in classes]
     if not given:
-        index, lonely = split(index, val_fraction, seed)
+        index, lonely = split(_index(root, classes, groups), val_fraction, seed)
         return replace(index, warnings=(*warnings, *lonely))
     for part, folder in given:
         others = _scan_classes(folder, root, walk)
         _require_known(others, classes, folder)
-        index = _append(index, others, part)
+        groups += [(name, listed, part) for name, listed in others.names.items() if listed.count]
+    index = _index(root, classes, groups)
     if TEST not in [part for part, _ in given] and given[0][1].name == "test":
         warnings.append("There is no val folder: test is used to validate each epoch.")
     if not (index.parts == VAL).any():
@@ -150,26 +152,13 @@ def _require_known(others: _Found, classes: Sequence[str], folder: Path) -> None
         )
 
 
-def _index(root: Path, classes: tuple[str, ...], groups: list[tuple[str, Names, int]]) -> Index:
-    blob, offsets = blob_of([names.block for _, names, _ in groups])
-    number, counts = {name: i for i, name in enumerate(classes)}, [names.count for _, names, _ in groups]
+def _index(root: Path, classes: tuple[str, ...], groups: list[tuple[str, Listed, int]]) -> Index:
+    number, counts = {name: i for i, name in enumerate(classes)}, [listed.count for _, listed, _ in groups]
+    blocks = [block for _, listed, _ in groups for block in listed.blocks]
     return Index(
         root=root,
-        blob=blob,
-        offsets=offsets,
+        names=Names.of_blocks(blocks, [count for _, listed, _ in groups for count in listed.counts]),
         targets=np.repeat(np.array([number[name] for name, *_ in groups], np.int32), counts),
         parts=np.repeat(np.array([part for *_, part in groups], np.uint8), counts),
         classes=classes,
-    )
-
-
-def _append(index: Index, found: _Found, part: int) -> Index:
-    groups = [(name, names, part) for name, names in found.names.items() if names.count]
-    more = _index(index.root, index.classes, groups)
-    return replace(
-        index,
-        blob=bytes(index.blob) + bytes(more.blob),
-        offsets=np.concatenate([index.offsets, more.offsets[1:] + len(index.blob)]),
-        targets=np.concatenate([index.targets, more.targets]),
-        parts=np.concatenate([index.parts, more.parts]),
     )

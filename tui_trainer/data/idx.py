@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.data.index import CLASSIFICATION, TRAIN, VAL, Index, split
+from tui_trainer.data.names import Names
 from tui_trainer.data.pictures import ArrayPictures
 from tui_trainer.data_config import DataConfig
 from tui_trainer.errors import ConfigError, DataError
@@ -82,8 +83,7 @@ def index_of_pictures(
     names = [f"{words[part]}/{i}".encode() for part in (TRAIN, VAL) for i in range(int((parts == part).sum()))]
     index = Index(
         root=root,
-        blob=b"".join(names),
-        offsets=np.cumsum([0, *map(len, names)], dtype=np.int64),
+        names=Names.of(names),
         targets=labels.astype(np.int32),
         parts=parts,
         classes=tuple(classes),

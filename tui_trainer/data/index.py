@@ -1,7 +1,7 @@
 """The samples of a dataset: names, targets and parts in arrays. No torch here.
 
 The names of all files lie in one byte blob with offsets, the targets in one array: a million
-samples are two objects, which worker processes share instead of copying.
+samples are a few objects, which worker processes share instead of copying.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import io
-import mmap
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from tui_trainer.data.header import MEGAPIXELS
 from tui_trainer.data.index_file import IndexFile, reopen
+from tui_trainer.data.names import Names
 from tui_trainer.errors import DataError
 from tui_trainer.text import display
 from tui_trainer.whole_file import replacing
@@ -33,12 +33,9 @@ if TYPE_CHECKING:
 TRAIN, VAL, TEST = 0, 1, 2
 PARTS = ("train", "val", "test")
 CLASSIFICATION, REGRESSION, MULTILABEL = TASKS = ("classification", "regression", "multilabel")
-_MAPPED = ("blob", "offsets", "targets", "parts", "file")
+_MAPPED = ("names", "targets", "parts", "file")
 TARGETS = "targets.json"  # counted, beside them
 PLANS = ("plan.npz", "val_plan.npz")  # in the folder of a run over a stream
-_TOGETHER = 1 << 14  # names that are hashed at a time: their letters stay in the cache of the processor
-
-Blob = bytes | mmap.mmap  # of a file that worker processes share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,14 +126,13 @@ class Pictures(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """M samples: names relative to `root` in one blob, targets and parts as arrays of M.
+    """M samples: names relative to `root`, targets and parts as arrays of M.
 
     `inputs` says where a sample's input comes from; None: the image file of its name.
     """
 
     root: Path
-    blob: Blob
-    offsets: npt.NDArray[np.int64]  # (M + 1,)
+    names: Names
     targets: npt.NDArray[Any]  # (M,) int32, or (M, K) float32 of several labels (0 or 1) or of numbers
     parts: npt.NDArray[np.uint8]  # (M,), of TRAIN, VAL, TEST
     classes: tuple[str, ...]  # or labels; empty where numbers are predicted
@@ -158,13 +154,13 @@ class Index:
         """To a worker process goes the name of the file that holds the arrays, if they are its own still."""
         others = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in _MAPPED}
         file, arrays = self.file, self.arrays()
-        if file is not None and file.blob is self.blob and all(file.arrays.get(k) is v for k, v in arrays.items()):
+        if file is not None and file.names is self.names and all(file.arrays.get(k) is v for k, v in arrays.items()):
             return _mapped, (file.path, file.token, others)
-        return _whole, ({"blob": bytes(self.blob), **arrays, **others},)
+        return _whole, ({"names": self.names, **arrays, **others},)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """What is as long as the dataset, beside the names."""
-        return {"offsets": self.offsets, "targets": self.targets, "parts": self.parts}
+        return {"targets": self.targets, "parts": self.parts}
 
     @property
     def pictures(self) -> Pictures | None:
@@ -178,7 +174,7 @@ class Index:
 
     def name(self, index: int) -> bytes:
         """The path of a sample relative to the root, as the file system has it."""
-        return self.blob[self.offsets[index] : self.offsets[index + 1]]
+        return self.names[index]
 
     def target_in_words(self, index: int) -> str:
         """The class of a sample, its labels, or its numbers."""
@@ -211,9 +207,10 @@ class Index:
 
     def fingerprint(self) -> str:
         """Hash of names, targets, parts and classes: what must be the same to resume exactly."""
-        digest = hashlib.sha256(self.blob)
-        for array in (self.offsets, self.targets, self.parts):
-            digest.update(array.tobytes())
+        digest = hashlib.sha256()
+        self.names.feed(digest)
+        for array in (self.targets, self.parts):
+            digest.update(np.ascontiguousarray(array).data)
         digest.update("\0".join((*self.classes, *self.target_names)).encode("utf-8", "surrogatepass"))
         digest.update(self.content)
         return digest.hexdigest()
@@ -221,7 +218,7 @@ class Index:
 
 def _mapped(path: Path, token: str, others: dict[str, Any]) -> Index:
     file = reopen(path, token)
-    return _whole({"blob": file.blob, "file": file, **file.arrays, **others})
+    return _whole({"names": file.names, "file": file, **file.arrays, **others})
 
 
 def _whole(values: dict[str, Any]) -> Index:
@@ -233,17 +230,23 @@ def split(index: Index, val_fraction: float, seed: int) -> tuple[Index, list[str
 
     A sample's place is a hash of (seed, its name), so that adding files moves few others.
     """
-    parts, lonely, rank = index.parts.copy(), [], ranks(index.blob, index.offsets, seed)
+    parts, lonely, rank = index.parts.copy(), [], index.names.ranks(seed)
     one = index.unit.removesuffix("s")
     for name, members in _groups(index):
         if len(members) == 1:
             lonely.append(f"Class {display(name)} has one {one} only: it stays in the training part.")
             continue
         held_out = min(len(members) - 1, max(1, round(len(members) * val_fraction)))
-        parts[members[np.argsort(rank[members], kind="stable")[:held_out]]] = VAL
+        parts[members[_smallest(rank[members], held_out)]] = VAL
     if not (parts == VAL).any():
         raise DataError(f"Every class in {display(index.root)} has one {one} only: nothing is left to validate on.")
     return replace(index, parts=parts), lonely
+
+
+def _smallest(ranks: npt.NDArray[np.uint64], count: int) -> npt.NDArray[np.int64]:
+    """Where the smallest are; of equal ones, which are samples of one name, the first."""
+    found = np.flatnonzero(ranks <= np.partition(ranks, count - 1)[count - 1])
+    return found if len(found) == count else np.argsort(ranks, kind="stable")[:count]
 
 
 def _groups(index: Index) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
@@ -253,27 +256,6 @@ def _groups(index: Index) -> Iterator[tuple[str, npt.NDArray[np.int64]]]:
         return
     ends = np.bincount(index.targets, minlength=len(index.classes)).cumsum()
     yield from zip(index.classes, np.split(np.argsort(index.targets, kind="stable"), ends[:-1]), strict=True)
-
-
-def ranks(blob: Blob, offsets: npt.NDArray[np.int64], seed: int) -> npt.NDArray[np.uint64]:
-    """A 64-bit hash of (seed, name) for each of M names: a polynomial of its bytes, mixed as in SplitMix64."""
-    if len(offsets) < 2:
-        return np.zeros(0, np.uint64)
-    found = np.empty(len(offsets) - 1, np.uint64)
-    powers = np.power(np.uint64(0x100000001B3), np.arange(int(np.diff(offsets).max()), dtype=np.uint64))
-    for first in range(0, len(found), _TOGETHER):
-        ends = offsets[first : first + _TOGETHER + 1]
-        lengths = np.diff(ends)
-        letters = np.frombuffer(blob, np.uint8, int(ends[-1] - ends[0]), int(ends[0])).astype(np.uint64)
-        letters += 1
-        letters *= powers[np.arange(len(letters)) - np.repeat(ends[:-1] - ends[0], lengths)]
-        found[first : first + len(lengths)] = np.add.reduceat(letters, ends[:-1] - ends[0])
-    found += np.uint64((seed + 1) * 0x9E3779B97F4A7C15 & 0xFFFFFFFFFFFFFFFF)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        found ^= found >> np.uint64(shift)
-        found *= np.uint64(factor)
-    found ^= found >> np.uint64(31)
-    return found
 
 
 def write_split(index: Index, path: Path) -> None:

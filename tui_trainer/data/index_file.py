@@ -1,6 +1,6 @@
 """The arrays of an index in one file, mapped into memory: worker processes share its pages. No torch here.
 
-    magic, blob of names, offsets, targets, parts, facts (JSON), CRC-32, length of the facts
+    names, their offsets and groups, targets, parts, facts (JSON), CRC-32, length of the facts, magic
 
 A file is written aside, renamed, and never changed afterwards, so that whoever holds its name and
 its `token` gets what was written, or an error.
@@ -23,13 +23,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tui_trainer.data.names import Names
 from tui_trainer.errors import DataError
 from tui_trainer.text import display
 
-VERSION = 1
+VERSION = 2
 _TAIL = struct.Struct("<IQ8s")  # CRC-32 of the rest, bytes of the facts, magic
 _MAGIC = b"TUIINDEX"
 _ALIGNED = 64
+_OF_NAMES = ("offsets", "starts")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,26 +40,27 @@ class IndexFile:
 
     path: Path
     token: str
-    blob: mmap.mmap
+    names: Names
     arrays: dict[str, npt.NDArray[Any]]
     facts: dict[str, Any]
 
 
-def write_index(path: Path, blob: bytes | mmap.mmap, arrays: Mapping[str, npt.NDArray[Any]], facts: object) -> None:
+def write_index(path: Path, names: Names, arrays: Mapping[str, npt.NDArray[Any]], facts: object) -> None:
     """Whole or not at all; two processes that write the same name do not disturb each other.
 
     Raises:
         OSError: the disk is full, or not to be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    at, layout, parts = len(blob), {}, [memoryview(blob).cast("B")]
-    for name, array in arrays.items():
+    at = int(names.offsets[-1])
+    layout, parts = {}, [memoryview(names.blob)[:at]]
+    for name, array in {"offsets": names.offsets, "starts": names.starts, **arrays}.items():
         whole = np.ascontiguousarray(array)
         gap = -at % _ALIGNED
         layout[name] = [whole.dtype.str, list(whole.shape), at + gap]
-        parts += memoryview(bytes(gap)), memoryview(whole.tobytes())
+        parts += memoryview(bytes(gap)), whole.reshape(-1).view(np.uint8).data
         at += gap + whole.nbytes
-    told = {"version": VERSION, "token": secrets.token_hex(8), "names": len(blob), "arrays": layout, "facts": facts}
+    told = {"version": VERSION, "token": secrets.token_hex(8), "arrays": layout, "facts": facts}
     parts.append(memoryview(json.dumps(told).encode("ascii")))
     crc = 0
     for part in parts:
@@ -89,15 +92,17 @@ def open_index(path: Path, token: str = "", check: bool = True) -> IndexFile:
         end = size - _TAIL.size
         if magic != _MAGIC or length > end or (check and zlib.crc32(memoryview(whole)[:end]) != crc):
             raise ValueError("damaged")
-        told = json.loads(whole[end - length : end])
-        if told["version"] != VERSION or token not in ("", told["token"]):
-            raise ValueError("another one")
-        blob = mmap.mmap(file.fileno(), told["names"], access=mmap.ACCESS_READ)
+    told = json.loads(whole[end - length : end])
+    if told["version"] != VERSION or token not in ("", told["token"]):
+        raise ValueError("another one")
+    if hasattr(mmap, "MADV_DONTNEED"):
+        whole.madvise(mmap.MADV_DONTNEED)  # the check has read all of it; what is used comes back
     arrays = {
         name: np.frombuffer(whole, dtype, int(np.prod(shape)), offset).reshape(shape)
         for name, (dtype, shape, offset) in told["arrays"].items()
     }
-    return IndexFile(path=path, token=told["token"], blob=blob, arrays=arrays, facts=told["facts"])
+    names = Names(whole, *(arrays.pop(name) for name in _OF_NAMES))
+    return IndexFile(path=path, token=told["token"], names=names, arrays=arrays, facts=told["facts"])
 
 
 def reopen(path: Path, token: str) -> IndexFile:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tui_trainer.data.index import Index, split
+from tui_trainer.data.names import Names
 from tui_trainer.data.table_file import Column, find_column, read_table
 from tui_trainer.data.tables import complete_rows
 from tui_trainer.data.targets import must_be_there, part_column, parts_of, read_targets, target_columns
@@ -57,8 +58,7 @@ def scan(path: Path, columns: Sequence[Column], paths: Column, root: Path, data:
         raise DataError(f"{display(path)}: a path in column {display(paths.name, 40)} holds a zero byte.")
     index = Index(
         root=root,
-        blob=b"".join(names),
-        offsets=np.cumsum([0, *map(len, names)], dtype=np.int64),
+        names=Names.of(names),
         targets=targets.values,
         parts=np.zeros(len(rows), np.uint8) if part is None else parts_of(part.take(rows), path),
         classes=targets.classes,

@@ -21,6 +21,7 @@ from torch.utils.data import IterableDataset
 from tui_trainer import user_code
 from tui_trainer.data.arguments import arguments
 from tui_trainer.data.index import CLASSIFICATION, MULTILABEL, REGRESSION, TRAIN, VAL, Index, Own, split
+from tui_trainer.data.names import Names
 from tui_trainer.data.order import addressed_generators
 from tui_trainer.data.own_items import as_tensor, describe
 from tui_trainer.data_config import DataConfig
@@ -172,8 +173,7 @@ def _map(
     classes, targets = _names(made[0], task, values)
     index = Index(
         root=user_path("."),
-        blob=b"".join(names),
-        offsets=np.cumsum([0, *map(len, names)], dtype=np.int64),
+        names=Names.of(names),
         targets=values,
         parts=parts,
         classes=classes,
@@ -253,8 +253,7 @@ def _stream(
     empty = np.zeros(0, np.int32) if task == CLASSIFICATION else np.zeros((0, len(classes or targets)), np.float32)
     return Index(
         root=user_path("."),
-        blob=b"",
-        offsets=np.zeros(1, np.int64),
+        names=Names.of([]),
         targets=empty,
         parts=np.zeros(0, np.uint8),
         classes=classes,

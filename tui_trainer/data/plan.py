@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tui_trainer.data.index import TRAIN, VAL, ranks
+from tui_trainer.data.index import TRAIN, VAL
+from tui_trainer.data.names import ranks
 from tui_trainer.errors import DataError
 
 ROWS, BYTES = 256, 1 << 20  # of a block at most
@@ -193,6 +194,5 @@ def parts_of(names: Sequence[bytes], seed: int, val_fraction: float) -> npt.NDAr
     """The part of each row: a hash of (seed, its name) below `val_fraction` is validation."""
     if not val_fraction or not names:
         return np.full(len(names), TRAIN, np.uint8)
-    offsets = np.cumsum([0, *map(len, names)], dtype=np.int64)
-    hashes = ranks(b"".join(names), offsets, seed)
+    hashes = ranks(names, seed)
     return np.where(hashes < np.uint64(val_fraction * 2**64), VAL, TRAIN).astype(np.uint8)

@@ -7,6 +7,7 @@ system's clock, unseen: such a scan is not kept.
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import json
 import os
@@ -43,6 +44,14 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
     known = _known(entry)
     if known is not None:
         return known
+    index = _scanned(entry, root, val_root, val_fraction, seed)
+    if len(index) >= SMALLEST:
+        _trim()
+    return index
+
+
+def _scanned(entry: Path, root: Path, val_root: Path | None, val_fraction: float, seed: int) -> Index:
+    """Listed, and kept if it can be."""
     started, walk = time.time_ns(), Walk()
     index = folders.scan(root, val_root, val_fraction, seed, walk)
     settled = all(max(folder.mtime_ns, folder.ctime_ns) < started - RACY for folder in walk.folders)
@@ -53,6 +62,12 @@ def scan(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> I
         sweep(entry.parent)
         return _known(entry) or index
     return index
+
+
+def _trim() -> None:
+    """Give back the memory that a scan needed: by itself glibc does so for the end of its heap only."""
+    with suppress(AttributeError, TypeError):  # of another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _entry(root: Path, val_root: Path | None, val_fraction: float, seed: int) -> Path:
@@ -70,7 +85,7 @@ def _known(entry: Path) -> Index | None:
     """The index of an entry; None if there is none, it is damaged, or a folder has changed."""
     try:
         file = open_index(entry)
-        if not _unchanged(file.facts["folders"]):
+        if not _unchanged(file.facts.pop("folders")):
             return None
         os.utime(entry)
         return _index(file)
@@ -90,7 +105,7 @@ def _index(file: IndexFile) -> Index:
         "warnings": tuple(facts["warnings"]),
         "root": Path(facts["root"]),
     }
-    return Index(blob=file.blob, file=file, **values)
+    return Index(names=file.names, file=file, **values)
 
 
 def _keep(entry: Path, index: Index, listed: Sequence[Stamp]) -> None:
@@ -100,7 +115,7 @@ def _keep(entry: Path, index: Index, listed: Sequence[Stamp]) -> None:
         "warnings": index.warnings,
         "folders": [(os.fsdecode(folder.path), *folder[1:]) for folder in listed],
     }
-    write_index(entry, index.blob, index.arrays(), facts)
+    write_index(entry, index.names, index.arrays(), facts)
 
 
 def sweep(folder: Path) -> None:

@@ -19,19 +19,19 @@ LARGE = 4 << 20  # bytes; less is sent as fast as it is mapped
 def shared(index: Index) -> Index:
     """The same samples; the file goes with the last reference to them, or with what was not used for long."""
     arrays = index.arrays()
-    if index.file is not None or len(index.blob) + sum(array.nbytes for array in arrays.values()) < LARGE:
+    if index.file is not None or index.names.nbytes + sum(array.nbytes for array in arrays.values()) < LARGE:
         return index
     try:
         cache_folder().mkdir(parents=True, exist_ok=True, mode=0o700)
         descriptor, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=cache_folder())
         os.close(descriptor)
         path = Path(name)
-        write_index(path, index.blob, arrays, {})
+        write_index(path, index.names, arrays, {})
         file = open_index(path, check=False)
     except OSError:  # a full disk costs memory only
         return index
     weakref.finalize(file, _remove, path)
-    return replace(index, blob=file.blob, file=file, **file.arrays)  # type: ignore[arg-type]
+    return replace(index, names=file.names, file=file, **file.arrays)  # type: ignore[arg-type]
 
 
 def _remove(path: Path) -> None:

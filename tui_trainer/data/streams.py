@@ -19,6 +19,7 @@ import numpy as np
 from tui_trainer.data.index import CLASSIFICATION, PARTS, PLANS, TARGETS, TRAIN, VAL, Index, Stream
 from tui_trainer.data.json_lines import ENDINGS as LINES
 from tui_trainer.data.json_lines import JsonLines
+from tui_trainer.data.names import Names
 from tui_trainer.data.plan import Plan, Planner, parts_of
 from tui_trainer.data.plan_cache import PlanCache
 from tui_trainer.data.raw import RowSource, Walked
@@ -223,8 +224,7 @@ def _index(
         given += (("stream", True, "several files, packed, remote or large"),)
     return Index(
         root=Path(data.data) if is_remote(data.data) else user_path(data.data),
-        blob=b"",
-        offsets=np.zeros(1, np.int64),
+        names=Names.of([]),
         targets=np.zeros((0,) if classes else (0, len(chosen.targets)), np.int32 if classes else np.float32),
         parts=np.zeros(0, np.uint8),
         classes=classes,

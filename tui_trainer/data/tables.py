@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tui_trainer.data.encoding import known_texts
 from tui_trainer.data.index import TRAIN, VAL, ColumnFacts, Index, Rows, split
+from tui_trainer.data.names import Names
 from tui_trainer.data.table_file import Column, column_texts, find_column, read_table
 from tui_trainer.data.targets import must_be_there, part_column, parts_of, read_targets, target_columns
 from tui_trainer.data_config import DataConfig
@@ -70,8 +71,7 @@ def index_of(columns: Sequence[Column], own_rows: int, path: Path, data: DataCon
         given = parts_of(part.take(rows), path)
     base = Index(
         root=path,
-        blob=b"".join(names),
-        offsets=np.cumsum([0, *map(len, names)], dtype=np.int64),
+        names=Names.of(names),
         targets=targets.values,
         parts=np.zeros(len(rows), np.uint8) if given is None else given,
         classes=targets.classes,

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tui_trainer.data.encoding import encode_as
 from tui_trainer.data.index import CLASSIFICATION, REGRESSION, Index
+from tui_trainer.data.names import Names
 from tui_trainer.data.table_file import read_table
 from tui_trainer.data.walk import EXTENSIONS
 from tui_trainer.errors import ConfigError, DataError
@@ -79,8 +80,7 @@ def files_index(paths: Sequence[str]) -> Index:
     names = [os.fsencode(path) for path in paths]
     return Index(
         root=Path.cwd(),
-        blob=b"".join(names),
-        offsets=np.cumsum([0, *map(len, names)], dtype=np.int64),
+        names=Names.of(names),
         targets=np.zeros(len(names), np.int32),
         parts=np.zeros(len(names), np.uint8),
         classes=("",),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tui_trainer.data.datasets import ImageDataset
 from tui_trainer.data.index import Index, Own, Rows, Stream
+from tui_trainer.data.names import Names
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.results.inference import answers, streamed
 from tui_trainer.results.outcomes import JUDGES, Classified, Labelled, Outcomes, Regressed
@@ -170,7 +171,4 @@ def run_test(trained: Trained, data: str = "", part: str = "", tell: Told = lamb
 def _numbered(index: Index, targets: npt.NDArray[Any]) -> Index:
     """The samples that a stream gave, called by their numbers."""
     names = [f"item {number}".encode() for number in range(len(targets))]
-    offsets = np.cumsum([0, *map(len, names)], dtype=np.int64)
-    return replace(
-        index, blob=b"".join(names), offsets=offsets, targets=targets, parts=np.zeros(len(targets), np.uint8)
-    )
+    return replace(index, names=Names.of(names), targets=targets, parts=np.zeros(len(targets), np.uint8))
