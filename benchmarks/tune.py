@@ -18,11 +18,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
 from benchmarks import made
 from benchmarks.measuring import arguments, bar
-from tui_trainer.bench import Bench
+from tui_trainer.bench import Bench, endless
 from tui_trainer.config import Config, build
 from tui_trainer.loader_facts import Measurement, candidates, recommend
 from tui_trainer.settings import Value
-from tui_trainer.tune import endless, measure
+from tui_trainer.tune import measure
 
 HEAVY: dict[str, Value] = {"model": "mobilenet_v3_small", "image_size": 160, "augment": "standard"}
 SECONDS = 1.5  # of training, each number of workers in each round

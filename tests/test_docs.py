@@ -34,6 +34,7 @@ def test_every_flag_and_subcommand_that_it_names_exists() -> None:
             "--batch-sizes",
             "--prefetch-factors",
             "--max-seconds",
+            "--write",
         }
     )
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from tui_trainer import tune, tune_command
-from tui_trainer.config import Config
+from tui_trainer import search, trials, tune, tune_command
+from tui_trainer.config import Config, resolve
 from tui_trainer.errors import ConfigError, DataError, TrainingError
 from tui_trainer.loader_facts import Measurement
+from tui_trainer.tune_facts import Trial
 
 Fake = Callable[..., list[dict[str, Any]]]
 
@@ -20,12 +21,20 @@ Fake = Callable[..., list[dict[str, Any]]]
 def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
     """Measurements that are given: trained images/s by worker count; what was asked for is kept."""
 
-    def install(rates: dict[int, float], skipped: Sequence[int] = (), raised: BaseException | None = None) -> Any:
+    def install(
+        rates: dict[int, float],
+        skipped: Sequence[int] = (),
+        raised: BaseException | None = None,
+        steps: Sequence[Trial] = (),
+    ) -> Any:
         asked: list[dict[str, Any]] = []
 
-        def measure(config: Config, *, workers: Any, tell: Callable[[str], None], **more: Any) -> Iterator[Measurement]:
+        def found(
+            config: Config, *, workers: Any, tell: Callable[[str], None], **more: Any
+        ) -> Iterator[Measurement | Trial]:
             asked.append({"config": config, "workers": workers, **more})
             tell("measuring")
+            yield from steps
             for count, rate in rates.items():
                 yield Measurement(num_workers=count, step_seconds=0.01)
                 yield Measurement(
@@ -42,7 +51,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
             if raised is not None:
                 raise raised
 
-        monkeypatch.setattr(tune, "measure", measure)
+        monkeypatch.setattr(search, "search", found)
         return asked
 
     return install
@@ -54,10 +63,11 @@ def test_a_table_and_the_recommendation_at_the_end(fake: Fake, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "1,000" in out
     assert "3,900" in out
-    assert out.splitlines()[-1] == (
+    assert out.splitlines()[-2] == (
         "--num-workers 1  With 1 worker training is 1.9 times as fast as with 0; the model waits for data 25% "
         "of the time."
     )
+    assert out.splitlines()[-1] == "The same in a TOML file, which --write FILE makes: [loader] num_workers = 1"
 
 
 def test_json_is_one_object_on_stdout(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -79,7 +89,7 @@ def test_json_is_one_object_on_stdout(fake: Fake, capsys: pytest.CaptureFixture[
 def test_skipped_counts_say_why(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
     fake({0: 1000.0, 1: 1900.0, 2: 1.0}, skipped=(2,))
     tune_command.main(["data"])
-    assert capsys.readouterr().out.splitlines()[-2] == "no room"
+    assert "no room" in capsys.readouterr().out.splitlines()
 
 
 def test_what_is_shown_holds_no_control_character(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,6 +98,54 @@ def test_what_is_shown_holds_no_control_character(fake: Fake, capsys: pytest.Cap
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "\\x1b[31mred[/red]" in out
+
+
+STEPS = [
+    Trial(threads=1, rates=(100.0, 101.0), losses=(2.3, 2.2)),
+    Trial(threads=2, rates=(150.0, 152.0), losses=(2.3, 2.2)),
+    Trial(threads=1, precision="bf16", rates=(190.0, 191.0), losses=(2.3, 2.21)),
+    Trial(threads=2, precision="bf16", rates=(280.0, 283.0), losses=(2.3, 2.21)),
+]
+
+
+def test_threads_and_16_bits_are_advised_with_reasons(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    fake({0: 1000.0, 1: 1900.0}, steps=STEPS)
+    assert tune_command.main(["data"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.split() == ["2", "bf16", "282", "±0%"] for line in lines)
+    assert "--threads 2  A step is 1.48 times as fast as with 1 thread." in lines
+    assert any(line.startswith("--amp --amp-dtype bf16  bf16 autocast trains 1.86 times as fast") for line in lines)
+    assert "compare the accuracy" in "".join(lines)
+    assert lines[-1].endswith('[loader] num_workers = 1; [recipe] threads = 2, amp = true, amp_dtype = "bf16"')
+    tune_command.main(["data", "--json"])
+    record = json.loads(capsys.readouterr().out)["recommended"]
+    assert record["flags"] == ["--num-workers", "1", "--amp", "--amp-dtype", "bf16", "--threads", "2"]
+
+
+def test_write_makes_a_file_that_the_configuration_is_read_from(
+    fake: Fake, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "tuned.toml"
+    fake({0: 1000.0, 1: 1900.0}, steps=STEPS)
+    assert tune_command.main(["data", "--epochs", "3", "--trust-code", "--write", str(file)]) == 0
+    assert f"tui-trainer -c {file}" in capsys.readouterr().err
+    config = resolve({}, file).config
+    assert (config.data.data, config.recipe.epochs, config.loader.num_workers) == ("data", 3, 1)
+    assert (config.recipe.threads, config.recipe.amp, config.recipe.amp_dtype) == (2, True, "bf16")
+    for words, sentence in (
+        (["--write", str(file)], "overwrites nothing"),
+        (["--write", str(tmp_path / "none" / "x.toml")], "no folder"),
+        (["--lr", "--write", str(tmp_path / "x.toml")], "take one"),
+    ):
+        with pytest.raises(ConfigError, match=sentence):
+            tune_command.main(["data", *words])
+
+
+def test_no_workers_advised_leave_nothing_behind_that_needs_them(fake: Fake, tmp_path: Path) -> None:
+    file = tmp_path / "tuned.toml"
+    fake({0: 1900.0, 2: 1000.0})
+    assert tune_command.main(["data", "-j", "2", "--prefetch-factor", "4", "--write", str(file)]) == 0
+    assert resolve({}, file).config.loader.num_workers == 0
 
 
 def test_num_workers_is_the_most_that_is_tried(fake: Fake) -> None:
@@ -141,18 +199,27 @@ def test_a_bug_keeps_its_type(fake: Fake) -> None:
         tune_command.main(["data"])
 
 
-def test_an_interrupt_ends_it_without_a_traceback(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
-    fake({0: 1000.0}, raised=KeyboardInterrupt())
-    assert tune_command.main(["data"]) == 130
+def test_an_interrupt_shows_what_was_measured_and_advises_nothing(
+    fake: Fake, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "tuned.toml"
+    fake({0: 1000.0, 1: 1900.0}, raised=KeyboardInterrupt(), steps=STEPS)
+    assert tune_command.main(["data", "--write", str(file)]) == 130
     out, err = capsys.readouterr()
-    assert out == ""
+    assert "1,900" in out
+    assert "--num-workers" not in out
     assert err.splitlines()[-1] == "tui-trainer: stopped before everything was measured."
+    assert not file.exists()
+    fake({}, raised=KeyboardInterrupt())
+    assert tune_command.main(["data", "--json"]) == 130
+    record = json.loads(capsys.readouterr().out)
+    assert (record["complete"], record["recommended"], record["measurements"]) == (False, None, [])
 
 
 def test_ctrl_c_is_obeyed_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     closed, before = list[str](), signal.getsignal(signal.SIGINT)
 
-    def measure(config: Config, **given: Any) -> Iterator[Measurement]:
+    def found(config: Config, **given: Any) -> Iterator[Measurement]:
         try:
             yield Measurement(num_workers=0, step_seconds=0.01)
             signal.raise_signal(signal.SIGINT)
@@ -162,7 +229,7 @@ def test_ctrl_c_is_obeyed_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> 
         finally:
             closed.append("closed")
 
-    monkeypatch.setattr(tune, "measure", measure)
+    monkeypatch.setattr(search, "search", found)
     assert tune_command.main(["data"]) == 130
     assert closed == ["not here: a worker may be half started", "closed"]
     assert signal.getsignal(signal.SIGINT) is before
@@ -170,9 +237,17 @@ def test_ctrl_c_is_obeyed_between_two_looks(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_for_real(digits60: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tune, "_rates", lambda *given: iter([(120.0, 0.5)]))
-    assert tune_command.main([str(digits60), "--json", "-j", "0", "-b", "8"]) == 0
-    (found,) = json.loads(capsys.readouterr().out)["measurements"]
-    assert found["images_per_second"] == found["trained_per_second"] == 120.0
+    for name, value in {"BLOCK": 0.01, "ROUNDS": 2, "WHOLE_BLOCK": 0.02, "WHOLE_ROUNDS": 2}.items():
+        monkeypatch.setattr(trials, name, value)
+    assert tune_command.main([str(digits60), "--json", "-j", "1", "-b", "8", "--threads", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [m["images_per_second"] for m in found["measurements"]] == [120.0, 120.0]
+    tried = [(step["threads"], step["precision"]) for step in found["steps"] if not step["skipped"]]
+    assert tried[:2] == [(1, "float32"), (2, "float32")]
+    assert all(step["images_per_second"] > 0 for step in found["steps"] if not step["skipped"])
+    assert {m["num_workers"] for m in found["together"]} == {0, 1}
+    assert found["complete"] is True
+    assert {"num_workers", "threads", "amp", "flags"} <= found["recommended"].keys()
 
 
 def test_the_range_test_of_the_learning_rate(digits60: Path, run_cli: Callable[..., Any]) -> None:

@@ -15,6 +15,7 @@ PREFETCH = 2  # torch's choice of prefetch_factor
 CANDIDATES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 SHARED_MEMORY = "/dev/shm"
 WORKER_BYTES = 100 << 20  # that a worker process takes for itself, and for a large image
+WORKERS_ONLY = ("prefetch_factor", "timeout")  # settings that mean nothing without workers
 MOST_CLASSES = 10  # classes of a batch that are named
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from tui_trainer.auto import set_up_torch
-from tui_trainer.bench import Bench, Step
+from tui_trainer.bench import Bench, Step, endless, first
 from tui_trainer.config import Config
-from tui_trainer.data.loader import Batch, Loader
+from tui_trainer.data.loader import Batch
 from tui_trainer.engine.job import Job
-from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import (
     ENOUGH,
     Facts,
@@ -27,8 +26,8 @@ from tui_trainer.loader_facts import (
     recommend,
     workers_in_words,
 )
+from tui_trainer.trials import OUT_OF_TIME, Tell
 
-OUT_OF_TIME = "There was no time left for the rest: --max-seconds gives more."
 LOOK = 0.25  # seconds between two looks at a rate that is being measured
 STEP_SECONDS, MOST_STEPS = 0.5, 50  # how long and how often a training step is timed
 
@@ -62,7 +61,7 @@ def measure(
     prefetch: Sequence[int] = (),
     seconds_each: float = 3.0,
     seconds: float = math.inf,
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = lambda text: None,
 ) -> Generator[Measurement, None, None]:
     """The speed of the configured loader with each of the worker counts, for each batch size.
 
@@ -77,30 +76,23 @@ def measure(
     threads, ends = torch.get_num_threads(), time.monotonic() + seconds
     try:
         set_up_torch(config)
-        bench, done = Bench(config, tell), list[Measurement]()
-        for size in batch_sizes or (config.loader.batch_size,):
-            for measurement in _of_size(bench, size, workers, seconds_each, ends, tell):
+        bench, done, size = Bench(config, tell), list[Measurement](), config.loader.batch_size
+        for other in batch_sizes or (size,):
+            for measurement in of_size(bench, other, workers, seconds_each, ends, tell):
                 yield measurement
                 done += [measurement] * measurement.final
-        best = recommend([m for m in done if m.batch_size == config.loader.batch_size])
-        for factor in prefetch if best is not None and best.num_workers else ():
-            assert best is not None
-            bench.set(batch_size=config.loader.batch_size, prefetch_factor=factor)
-            tell(f"measuring {factor} batches ahead")
-            step, step_seconds = timed_step(bench)
-            blank = _blank(bench, best.num_workers, step_seconds, factor)
-            yield from _measure_one(bench, step, best.num_workers, 0.5, blank, seconds_each, ends)
+        yield from further_ahead(bench, [m for m in done if m.batch_size == size], prefetch, seconds_each, ends, tell)
     finally:
         torch.set_num_threads(threads)
 
 
-def _of_size(
+def of_size(
     bench: Bench,
     size: int,
     workers: Sequence[int] | None,
     seconds_each: float,
     ends: float,
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> Iterator[Measurement]:
     """One batch size with each worker count."""
     bench.set(batch_size=size)
@@ -123,6 +115,20 @@ def _blank(bench: Bench, count: int, step_seconds: float, prefetch: int | None =
     return Measurement(num_workers=count, step_seconds=step_seconds, batch_size=size, prefetch_factor=prefetch)
 
 
+def further_ahead(
+    bench: Bench, done: Sequence[Measurement], factors: Sequence[int], seconds_each: float, ends: float, tell: Tell
+) -> Iterator[Measurement]:
+    """More batches ahead, with the best workers of those of one size that are `done`."""
+    best = recommend(done)
+    for factor in factors if best is not None and best.num_workers else ():
+        assert best is not None
+        bench.set(batch_size=done[0].batch_size, prefetch_factor=factor)
+        tell(f"measuring {factor} batches ahead")
+        step, step_seconds = timed_step(bench)
+        blank = _blank(bench, best.num_workers, step_seconds, factor)
+        yield from _measure_one(bench, step, best.num_workers, 0.5, blank, seconds_each, ends)
+
+
 def _levelled_off(done: list[Measurement]) -> bool:
     """Whether the last two were no better than the best before them."""
     rates = [measurement.trained_per_second for measurement in done]
@@ -132,7 +138,7 @@ def _levelled_off(done: list[Measurement]) -> bool:
 def timed_step(bench: Bench) -> tuple[Step, float]:
     """A training step and the seconds it takes on a batch that is there; slower ones went before."""
     data = bench.data(0)
-    step, batch = bench.training_step(data), _first(data.train)
+    step, batch = bench.training_step(data), first(data.train)
     began = time.perf_counter()
     step(batch).item()
     for _ in range(2 if time.perf_counter() - began < STEP_SECONDS else 0):
@@ -196,35 +202,6 @@ def _rates(stream: Iterator[Batch], step: Step | None, seconds: float) -> Iterat
     yield seen / passed, waited / passed
 
 
-def endless(loader: Loader, part: float = 0.0) -> Generator[Batch, None, None]:
-    """Epoch after epoch.
-
-    `part` in [0, 1) tells where to begin, so that no worker count reads only files that one before
-    it has brought into the memory of the system: in another epoch, and elsewhere in it.
-
-    Raises:
-        DataError: no image can be read.
-    """
-    epoch, start = round(part * 1000), int(part * loader.batches)
-    while True:
-        readable = False
-        for batch in loader.epoch(epoch, start):
-            if len(batch.targets):
-                readable = True
-                yield batch
-        if not readable and start == 0:
-            raise DataError("None of the training images can be read.")
-        epoch, start = epoch + 1, 0
-
-
-def _first(loader: Loader) -> Batch:
-    stream = endless(loader)
-    try:
-        return next(stream)
-    finally:
-        stream.close()
-
-
 def first_batch(config: Config) -> FirstBatch:
     """The first batch of the first epoch.
 
@@ -234,7 +211,7 @@ def first_batch(config: Config) -> FirstBatch:
     bench = Bench(config)
     data = bench.data(config.loader.num_workers)
     began = time.perf_counter()
-    batch = _first(data.train)
+    batch = first(data.train)
     seconds = time.perf_counter() - began
     images, targets = batch.inputs, batch.targets
     inputs, _ = bench.prepare(data)(batch)

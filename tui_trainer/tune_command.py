@@ -1,30 +1,28 @@
-"""`tui-trainer tune [DIR] [flags]`: how many workers pay on this machine for this dataset and model."""
+"""`tui-trainer tune [DIR] [flags]`: workers, threads and precision that pay on this machine for this data and model."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
 import json
+import shlex
 import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
-from typing import Any
 
-from tui_trainer.config import Config, resolve
+from tui_trainer import tune_report
+from tui_trainer.config import Config, Resolved, resolve
 from tui_trainer.errors import ConfigError
-from tui_trainer.loader_facts import (
-    Measurement,
-    Recommendation,
-    candidates,
-    faster_batches,
-    faster_prefetch,
-    recommend,
-)
+from tui_trainer.loader_facts import WORKERS_ONLY, candidates
 from tui_trainer.results.command_line import Parser
-from tui_trainer.text import display
+from tui_trainer.text import display, user_path
+from tui_trainer.tui.draft import Draft
+from tui_trainer.tune_facts import Advice, Found
+from tui_trainer.whole_file import write_whole
 
 WIDEST = 40  # cells of a bar
 SECONDS = 60.0  # that all of it takes at most
@@ -32,49 +30,88 @@ INTERRUPTED = 130
 
 
 def main(argv: Sequence[str]) -> int:
-    """Measure, and print a table or with --json one object; the exit code.
+    """Measure, and print tables or with --json one object; the exit code.
 
-    With --lr it looks for a learning rate instead. --num-workers is the most that is tried; without it, the number
-    of processors. --batch-sizes are tried beside --batch-size, --prefetch-factors with the best workers; all of it ends
-    after --max-seconds.
+    With --lr it looks for a learning rate instead. --num-workers and --threads are the most that is tried; without
+    them, the number of processors. --batch-sizes are tried beside --batch-size, --prefetch-factors with the best
+    workers; all of it ends after --max-seconds. --write makes a file for -c of the settings given and those advised.
 
     Raises:
-        UserError: a flag, the data or the model does not do.
+        UserError: a flag, the data or the model does not do, or the file cannot be written.
     """
     from tui_trainer import flags
 
     ranging = "--lr" in argv  # here a question and no value
     grid, words = _grid([word for word in argv if word != "--lr"])
     arguments = flags.parse(words)
-    config = resolve(arguments.values, arguments.config).config
+    resolved = resolve(arguments.values, arguments.config)
+    config = resolved.config
     if config.run.resume:
         raise ConfigError("tune measures a dataset, not a run: leave out --resume; -c takes the settings of a run.")
     if not config.data.data:
         raise ConfigError("No dataset: give a folder, as in `tui-trainer tune sample_data/digits`.")
+    if grid.write is not None:
+        _require_new(grid.write, ranging=ranging)
     if ranging:
         return _range(config, as_json=arguments.json)
     most = config.loader.num_workers if "num_workers" in arguments.values else None
-    try:
-        found = _measure(config, most, grid.around(config, given="batch_size" in arguments.values))
-    except KeyboardInterrupt:
+    found, complete = Found(), False
+    with contextlib.suppress(KeyboardInterrupt):
+        _measure(config, most, grid.around(config, given="batch_size" in arguments.values), found)
+        complete = True
+    advice = found.advice(config.loader.batch_size) if complete else None
+    if arguments.json:
+        print(json.dumps(tune_report.record(config, found, advice, complete=complete)), flush=True)
+    else:
+        tune_report.show(config, found, advice)
+    if not complete:
         print("tui-trainer: stopped before everything was measured.", file=sys.stderr)
         return INTERRUPTED
-    size = config.loader.batch_size
-    best = recommend([m for m in found if m.batch_size == size and m.prefetch_factor is None])
-    if arguments.json:
-        print(json.dumps(_record(config, found, best)), flush=True)
-    else:
-        _print(config, found, best)
+    if grid.write is not None and advice is not None:
+        _write(grid.write, resolved, advice)
     return 0
+
+
+def _require_new(path: Path, *, ranging: bool) -> None:
+    """Refuse before the measuring what could not be written after it.
+
+    Raises:
+        ConfigError: the file exists, or its folder does not.
+    """
+    if ranging:
+        raise ConfigError("--write is for the settings that make training fast, and --lr looks for a rate: take one.")
+    if path.exists():
+        raise ConfigError(f"{display(path)} exists, and --write overwrites nothing: give another name.")
+    if not path.absolute().parent.is_dir():
+        raise ConfigError(f"There is no folder {display(path.absolute().parent)} to write to: make it first.")
+
+
+def _write(path: Path, resolved: Resolved, advice: Advice) -> None:
+    """The settings that were given and those that are advised, as a file for -c.
+
+    Raises:
+        ConfigError: it cannot be written.
+    """
+    draft = Draft(resolved)
+    for name, value in {**advice.settings, "trust_code": False}.items():  # a file cannot vouch for code
+        draft.set(name, value)
+    for name in WORKERS_ONLY if not advice.settings.get("num_workers", 1) else ():
+        draft.reset(name)
+    try:
+        write_whole(path.absolute(), draft.changes().encode() + b"\n")
+    except OSError as error:
+        raise ConfigError(f"Cannot write {display(path)}: {error.strerror}.") from error
+    print(f"Written to {display(path)}: `tui-trainer -c {display(shlex.quote(str(path)))}` trains so.", file=sys.stderr)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Grid:
-    """What is tried beside the worker counts, and for how long."""
+    """What is tried beside the worker counts, for how long, and where the advice goes."""
 
     batch_sizes: tuple[int, ...]
     prefetch: tuple[int, ...]
     seconds: float
+    write: Path | None = None
 
     def around(self, config: Config, *, given: bool) -> _Grid:
         """With the configured batch size first; where nothing was asked for, larger ones after it."""
@@ -94,10 +131,13 @@ def _grid(argv: Sequence[str]) -> tuple[_Grid, list[str]]:
     parser.add_argument("--batch-sizes", type=_counts, default=())
     parser.add_argument("--prefetch-factors", type=_counts, default=())
     parser.add_argument("--max-seconds", type=float, default=SECONDS)
+    parser.add_argument("--write", type=user_path)
     asked, words = parser.parse_known_args(list(argv))
     if not asked.max_seconds > 0:
         raise ConfigError("--max-seconds must be greater than 0.")
-    return _Grid(batch_sizes=asked.batch_sizes, prefetch=asked.prefetch_factors, seconds=asked.max_seconds), words
+    return _Grid(
+        batch_sizes=asked.batch_sizes, prefetch=asked.prefetch_factors, seconds=asked.max_seconds, write=asked.write
+    ), words
 
 
 def _counts(text: str) -> tuple[int, ...]:
@@ -141,32 +181,33 @@ def _range(config: Config, *, as_json: bool) -> int:
     return 0
 
 
-def _measure(config: Config, most: int | None, grid: _Grid) -> list[Measurement]:
-    """What is final. Progress goes to stderr."""
+def _measure(config: Config, most: int | None, grid: _Grid, found: Found) -> None:
+    """Fill `found`; progress goes to stderr.
+
+    Raises:
+        KeyboardInterrupt: it was stopped; what was found until then is there.
+    """
     from tui_trainer.headless import choose_progress
 
     progress = choose_progress()
     try:
         progress.tell("loading PyTorch")
-        from tui_trainer import failures, tune
+        from tui_trainer import failures, search
 
-        workers = None if most is None else candidates(most)
-        found = list[Measurement]()
-        measuring = tune.measure(
+        searching = search.search(
             config,
-            workers=workers,
+            workers=None if most is None else candidates(most),
             batch_sizes=grid.batch_sizes,
             prefetch=grid.prefetch,
             seconds=grid.seconds,
             tell=progress.tell,
         )
         try:
-            with _asked_to_stop() as asked, contextlib.closing(measuring):
-                for measurement in measuring:
-                    found += [measurement] * measurement.final
+            with _asked_to_stop() as asked, contextlib.closing(searching):
+                for item in searching:
+                    found.add(item)
                     if asked.is_set():
                         raise KeyboardInterrupt
-            return found
         except Exception as error:
             raise failures.in_words(error, config) or error from error
     finally:
@@ -188,63 +229,3 @@ def _asked_to_stop() -> Iterator[threading.Event]:
         yield asked
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _record(config: Config, found: list[Measurement], best: Recommendation | None) -> dict[str, Any]:
-    return {
-        "data": config.data.data,
-        "model": config.model.model,
-        "batch_size": config.loader.batch_size,
-        "step_seconds": found[0].step_seconds,
-        "measurements": [
-            {
-                "num_workers": m.num_workers,
-                "batch_size": m.batch_size,
-                "prefetch_factor": m.prefetch_factor,
-                "images_per_second": round(m.images_per_second, 3),
-                "trained_per_second": round(m.trained_per_second, 3),
-                "wait_share": round(m.wait_share, 4),
-                "first_batch_seconds": m.first_batch_seconds,
-                "skipped": m.skipped or None,
-            }
-            for m in found
-        ],
-        "recommended": None if best is None else {"num_workers": best.num_workers, "reason": best.reason},
-    }
-
-
-def _print(config: Config, found: list[Measurement], best: Recommendation | None) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console(highlight=False)
-    table = Table(box=None if console.options.ascii_only else box.SIMPLE_HEAD, pad_edge=False)
-    for head in ("workers", "batch", "loader/s", "", "train/s", "waits", "first batch"):
-        table.add_column(Text(head), justify="left" if not head else "right", no_wrap=True)
-    fastest = max(m.images_per_second for m in found) or 1.0
-    full = "#" if console.options.ascii_only else "█"
-    room = max(1, min(WIDEST, console.width - 74))
-    for m in found:
-        usual = m.batch_size == config.loader.batch_size and m.prefetch_factor is None
-        chosen = best is not None and usual and m.num_workers == best.num_workers
-        ahead = f", {m.prefetch_factor} ahead" if m.prefetch_factor else ""
-        what = (str(m.num_workers), f"{m.batch_size:,}{ahead}")
-        bar = Text(full * round(m.images_per_second / fastest * room), style="green" if chosen else "cyan")
-        texts = (f"{m.images_per_second:,.0f}", bar, f"{m.trained_per_second:,.0f}", f"{m.wait_share:.0%}")
-        cells = (*what, *texts, f"{m.first_batch_seconds or 0:.2f} s")
-        skipped = (*what, "skipped", "", "", "", "")
-        table.add_row(*(skipped if m.skipped else cells), style="bold" if chosen else "")
-    step = f"{1000 * found[0].step_seconds:.3g} ms a training step of {config.loader.batch_size:,}"
-    model = "" if config.model.model == "auto" else f"{config.model.model}, "
-    title = f"{display(config.data.data)}: {model}{step}"
-    console.print(Text(f"{title}. Images/s of the loader alone, and of training:"), soft_wrap=True)
-    console.print(table)
-    for text in dict.fromkeys(m.skipped for m in found if m.skipped):
-        console.print(Text(text, style="yellow"), soft_wrap=True)
-    for text in (faster_batches(found, config.loader.batch_size), faster_prefetch(found)):
-        if text:
-            console.print(Text(text), soft_wrap=True)
-    if best is not None:
-        console.print(Text(f"--num-workers {best.num_workers}  {best.reason}", style="green"), soft_wrap=True)

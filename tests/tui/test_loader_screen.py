@@ -10,11 +10,12 @@ from textual.pilot import Pilot
 from textual.widgets import Static
 
 from tests.tui.conftest import until
-from tui_trainer import tune
+from tui_trainer import search, tune
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import Facts, FirstBatch, Measurement
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.loader import LoaderScreen
+from tui_trainer.tune_facts import Trial
 
 MakeApp = Callable[..., TrainerApp]
 FACTS = Facts(images=48, image_size=32, channels=1, needs_two=False)
@@ -37,12 +38,14 @@ class FakeTune:
         self.go_on, self.closed = threading.Event(), threading.Event()
         self.started = 0
         self.error: Exception | None = None
+        self.steps: list[Trial] = []
 
-    def measure(self, config: Any, *, tell: Callable[[str], None]) -> Iterator[Measurement]:
+    def search(self, config: Any, *, tell: Callable[[str], None]) -> Iterator[Measurement | Trial]:
         """0, 1 and 2 workers: 1 is enough."""
         self.started += 1
         tell("measuring 0 workers")
         try:
+            yield from self.steps
             for count, trained in ((0, 1000.0), (1, 1900.0), (2, 1950.0)):
                 rates = {"images_per_second": 2 * trained, "trained_per_second": trained, "wait_share": 0.25}
                 yield Measurement(num_workers=count, step_seconds=0.01)
@@ -59,7 +62,7 @@ class FakeTune:
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTune:
     """No thread computes anything."""
     fake = FakeTune()
-    monkeypatch.setattr(tune, "measure", fake.measure)
+    monkeypatch.setattr(search, "search", fake.search)
     monkeypatch.setattr(tune, "facts", lambda config: FACTS)
     monkeypatch.setattr(tune, "first_batch", lambda config: BATCH)
     return fake
@@ -115,7 +118,7 @@ async def test_measuring_shows_bars_as_they_come_and_recommends(make_app: MakeAp
         assert not shown(app, "recommended")
         fake.go_on.set()
         await until(pilot, lambda: shown(app, "recommended"))
-        assert shown(app, "recommended").startswith("With 1 worker training is 1.9 times as fast")
+        assert shown(app, "recommended").startswith("num_workers = 1: With 1 worker training is 1.9 times as fast")
         assert [line[0] for line in shown(app, "rates").splitlines()] == ["w", " ", "▸", " "]
         assert not shown(app, "doing")
 
@@ -134,6 +137,30 @@ async def test_u_takes_what_is_recommended(make_app: MakeApp, fake: FakeTune) ->
         assert not shown(app, "recommended").startswith("Measured with other options")
 
 
+async def test_u_takes_threads_and_16_bits_and_says_so(make_app: MakeApp, fake: FakeTune) -> None:
+    fake.steps = [
+        Trial(threads=1, rates=(100.0, 102.0), losses=(2.0,)),
+        Trial(threads=2, rates=(150.0, 153.0), losses=(2.0,)),
+        Trial(threads=1, precision="bf16", rates=(200.0, 204.0), losses=(2.01,)),
+        Trial(threads=2, precision="bf16", rates=(300.0, 306.0), losses=(2.01,)),
+        Trial(threads=2, precision="bf16", num_workers=1, rates=(290.0, 290.0)),
+    ]
+    app = make_app("loader", data="somewhere")
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await measure_all(pilot, app, fake)
+        lines = shown(app, "computing").splitlines()[1:]
+        assert [line[:11].strip() for line in lines] == ["1 float32", "2 float32", "1 bf16", "▸    2 bf16"]
+        assert "1 + 2 bf16" in shown(app, "together")
+        assert "amp = true: bf16 autocast trains 2.00 times as fast" in shown(app, "recommended")
+        assert app.draft.values["amp"] is False
+        await pilot.press("u")
+        taken = {name: app.draft.values[name] for name in ("num_workers", "threads", "amp", "amp_dtype")}
+        assert taken == {"num_workers": 1, "threads": 2, "amp": True, "amp_dtype": "bf16"}
+        assert any("threads = 2 (Recipe screen, group speed)" in note.message for note in app._notifications)
+        assert not shown(app, "recommended").startswith("Measured with other options")
+        assert "u" not in app.screen.active_bindings
+
+
 async def test_taking_no_workers_takes_back_what_needs_them(
     make_app: MakeApp, fake: FakeTune, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +169,7 @@ async def test_taking_no_workers_takes_back_what_needs_them(
             rates = {"images_per_second": 9.0, "trained_per_second": 9.0}
             yield Measurement(num_workers=count, step_seconds=0.01, final=True, **rates)
 
-    monkeypatch.setattr(tune, "measure", equal)
+    monkeypatch.setattr(search, "search", equal)
     app = make_app("loader", data="somewhere", num_workers=2, prefetch_factor=4, timeout=9.0)
     async with app.run_test() as pilot:
         await measure_all(pilot, app, fake)

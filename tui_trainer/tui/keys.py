@@ -112,9 +112,9 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         code("data"),
     ),
     "loader": (
-        Key("m", "measure", "Measure", "images per second for each number of workers"),
+        Key("m", "measure", "Measure", "images per second by threads, workers and precision"),
         Key("b", "first_batch", "Batch", "the first batch: shapes, types, range of values, time"),
-        Key("u", "use", "Use", "take the number of workers that is recommended"),
+        Key("u", "use", "Use", "take the workers, threads and precision that are recommended"),
         Key("j", "scroll(1)", "Down", "scroll the right side down", show=False),
         Key("k", "scroll(-1)", "Up", "scroll the right side up", show=False),
         Key("ctrl+r", "start", "Start", "start training; measuring ends first"),

@@ -12,6 +12,7 @@ from tui_trainer.config import Config
 from tui_trainer.errors import UserError
 from tui_trainer.loader_facts import Facts, FirstBatch, Measurement
 from tui_trainer.text import display
+from tui_trainer.tune_facts import Trial
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
@@ -94,13 +95,13 @@ def look_at_data(config: Config, after: Background[Any] | None = None) -> Backgr
     return Background(work, config, after)
 
 
-def measure_rates(config: Config, after: Background[Any] | None = None) -> Background[Measurement]:
-    """The speed with each number of workers."""
+def measure_rates(config: Config, after: Background[Any] | None = None) -> Background[Measurement | Trial]:
+    """The speed with each number of threads and workers, and in 16 bits."""
 
-    def work(tell: Tell) -> Iterator[Measurement]:
-        from tui_trainer.tune import measure
+    def work(tell: Tell) -> Iterator[Measurement | Trial]:
+        from tui_trainer.search import search
 
-        yield from measure(config, tell=tell)
+        yield from search(config, tell=tell)
 
     return Background(work, config, after)
 

@@ -10,18 +10,15 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from tui_trainer.config import SETTINGS, Config
+from tui_trainer.config import Config
 from tui_trainer.loader_facts import (
     Facts,
     FirstBatch,
     Measurement,
-    Recommendation,
     batch_in_words,
     check_shared_memory,
     meaning,
-    recommend,
 )
-from tui_trainer.settings import Value
 from tui_trainer.tui import groups
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.groups import of_tables
@@ -29,14 +26,24 @@ from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.measuring import Background, look_at_data, measure_rates, read_first_batch
 from tui_trainer.tui.screens.code import code_of_step, in_colours
 from tui_trainer.tui.ticking import every
+from tui_trainer.tui.tuned import Tuned, measured_for, of
 from tui_trainer.tui.widgets.form import Form
 from tui_trainer.tui.widgets.key_bar import KeyBar
-from tui_trainer.tui.widgets.rate_bars import Bar, RateBars
+from tui_trainer.tui.widgets.rate_bars import RateBars
 from tui_trainer.tui.widgets.steps import StepBar
+from tui_trainer.tune_facts import Trial
 
 GROUPS = of_tables(groups.LOADER, "loader")
 TICK = 0.1  # seconds between two looks at what the threads have found
-HINT = "m measures images per second for each number of workers. b reads the first batch."
+HINT = (
+    "m measures images per second for each number of threads and workers, and in 16 bits; u then takes the best. "
+    "b reads the first batch."
+)
+BARS = {
+    "computing": ("threads", "steps/s", "", "spread"),
+    "rates": ("workers", "loader/s", "train/s", "waits"),
+    "together": ("workers + threads", "train/s", "", "spread"),
+}
 GRACE = 5.0  # seconds that a thread may take to end; its workers end with it
 
 
@@ -48,7 +55,7 @@ class LoaderScreen(Screen[None]):
     LoaderScreen .summary Static { height: auto; }
     LoaderScreen #code { display: none; margin-top: 1; }
     LoaderScreen.-tall #code { display: block; }
-    LoaderScreen #options, LoaderScreen #rates, LoaderScreen #recommended { margin-bottom: 1; }
+    LoaderScreen #options, LoaderScreen RateBars, LoaderScreen #recommended { margin-bottom: 1; }
     """
 
     def __init__(self, draft: Draft) -> None:
@@ -57,10 +64,9 @@ class LoaderScreen(Screen[None]):
         self._looking: Background[Facts] | None = None
         self._looked: Background[Facts] | None = None  # the last that has ended
         self._facts: Facts | None = None
-        self._working: Background[Measurement | FirstBatch] | None = None
-        self._measured: dict[int, Measurement] = {}
-        self._measured_for: tuple[Value, ...] = ()
-        self._measuring = self._complete = self._start_after = False
+        self._working: Background[Measurement | Trial | FirstBatch] | None = None
+        self._tuned: Tuned | None = None
+        self._measuring = self._start_after = False
 
     def compose(self) -> ComposeResult:
         """The form on the left, what it means on the right."""
@@ -70,7 +76,8 @@ class LoaderScreen(Screen[None]):
             with VerticalScroll(classes="summary", can_focus=False):
                 yield Static(id="options")
                 yield Static(id="doing")
-                yield RateBars(("workers", "loader/s", "train/s", "waits"), id="rates")
+                for name, heads in BARS.items():
+                    yield RateBars(heads, id=name)
                 yield Static(id="recommended")
                 yield Static(Content.styled(HINT, "$foreground-muted"), id="batch")
                 yield Static(id="code")
@@ -116,7 +123,7 @@ class LoaderScreen(Screen[None]):
             return
         config = self._draft.config()
         old = self._looking
-        if old is not None and not old.error and _of(old.config, "data", "model") == _of(config, "data", "model"):
+        if old is not None and not old.error and of(old.config, "data", "model") == of(config, "data", "model"):
             return
         if old is not None:
             old.cancel()
@@ -145,12 +152,12 @@ class LoaderScreen(Screen[None]):
     # What is measured ---------------------------------------------------------------------------------------------
 
     def action_measure(self) -> None:
-        """Measure each number of workers, or stop measuring."""
+        """Measure threads, precisions and workers, or stop measuring."""
         if self._busy:
             self._give_up()
             return
         if (config := self._ready()) is not None:
-            self._measured, self._measured_for, self._complete = {}, _measured_for(config), False
+            self._tuned = Tuned(config)
             self._begin(measure_rates(config, self._working), measuring=True)
 
     def action_first_batch(self) -> None:
@@ -196,8 +203,8 @@ class LoaderScreen(Screen[None]):
             if isinstance(item, FirstBatch):
                 self.query_one("#batch", Static).update(_in_words(item))
                 self.call_after_refresh(self.query_one("#batch").scroll_visible, animate=False)
-            else:
-                self._measured[item.num_workers] = item
+            elif self._tuned is not None:
+                self._tuned.add(item)
         if self._busy:
             hint = "; m stops" if self._measuring else ""
             self._say("doing", f"{self._working.doing or 'loading PyTorch'}{hint}", "$text-accent")
@@ -206,54 +213,42 @@ class LoaderScreen(Screen[None]):
         if not running:
             self._end(self._working)
 
-    def _end(self, work: Background[Measurement | FirstBatch]) -> None:
+    def _end(self, work: Background[Measurement | Trial | FirstBatch]) -> None:
         self._working = None
         self._say("doing", work.error, "$text-error")
-        self._measured = {count: m for count, m in self._measured.items() if m.final}
-        self._complete = self._complete or (self._measuring and not work.cancelled and not work.error)
+        if self._measuring and self._tuned is not None:
+            self._tuned.end(complete=not work.cancelled and not work.error)
         self._show_rates()
         if self._start_after:
             self._start_after = False
             self.app.action_start()  # type: ignore[attr-defined]
 
     def _show_rates(self) -> None:
-        stale = bool(self._draft.problem()) or _measured_for(self._draft.config()) != self._measured_for
-        best = self._recommended
-        bars = [
-            Bar(
-                label=str(m.num_workers),
-                outer=m.images_per_second,
-                inner=m.trained_per_second,
-                note="skipped" if m.skipped else f"{m.wait_share:.0%}" if m.trained_per_second else "...",
-                chosen=best is not None and best.num_workers == m.num_workers,
-            )
-            for m in self._measured.values()
-        ]
-        self.query_one("#rates", RateBars).show(bars, dim=stale)
-        text = best.reason if best is not None else ""
+        tuned = self._tuned
+        stale = tuned is None or bool(self._draft.problem()) or self._is_old(tuned)
+        all_bars = tuned.bars() if tuned is not None else {}
+        for name in BARS:
+            widget, bars = self.query_one(f"#{name}", RateBars), all_bars.get(name, [])
+            widget.show(bars, dim=stale)
+            widget.display = bool(bars)
+        text = "\n".join(tuned.words()) if tuned is not None else ""
         if text and stale:
             text = f"Measured with other options; m measures again. Then: {text}"
-        text = " ".join([text, *dict.fromkeys(m.skipped for m in self._measured.values() if m.skipped)]).strip()
         self._say("recommended", text, "$foreground-muted" if stale else "$text-success")
-        self.query_one("#rates").display = bool(bars)
         self.refresh_bindings()
 
-    @property
-    def _recommended(self) -> Recommendation | None:
-        return recommend(list(self._measured.values())) if self._complete else None
+    def _is_old(self, tuned: Tuned) -> bool:
+        return measured_for(self._draft.config()) != measured_for(tuned.config)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """`u` is there only when there is something to take."""
-        best = self._recommended
-        return action != "use" or (best is not None and best.num_workers != self._draft.values["num_workers"])
+        return action != "use" or (self._tuned is not None and bool(self._tuned.open_values(self._draft)))
 
     def action_use(self) -> None:
-        """Take the recommended number of workers; what needs workers goes when there are none."""
-        if (best := self._recommended) is None:
+        """Take what is recommended, and say what that was: not all of it is on this screen."""
+        if self._tuned is None or not self._tuned.open_values(self._draft):
             return
-        self._draft.set("num_workers", best.num_workers)
-        for name in ("prefetch_factor", "timeout") if best.num_workers == 0 else ():
-            self._draft.reset(name)
+        self.notify(self._tuned.take(self._draft), markup=False)
         self.query_one(Form).refresh_rows()
         self.on_form_changed()
 
@@ -268,18 +263,6 @@ class LoaderScreen(Screen[None]):
             return
         self._start_after = True
         self._give_up()
-
-
-def _of(config: Config, *tables: str) -> tuple[Value, ...]:
-    values = config.values()
-    return tuple(values[name] for name, item in SETTINGS.items() if item.table in tables)
-
-
-def _measured_for(config: Config) -> tuple[Value, ...]:
-    """What the figures depend on, but for the number of workers and what only workers have."""
-    without = config.replace(num_workers=0, prefetch_factor=None, timeout=None)
-    each = config.loader.prefetch_factor
-    return (*_of(without, "data", "loader", "model"), config.recipe.device, config.recipe.threads, each)
 
 
 def _in_words(batch: FirstBatch) -> Content:

@@ -1,4 +1,4 @@
-"""Rates as horizontal bars: two a row, one within the other, with their numbers."""
+"""Rates as horizontal bars: two a row, one within the other, with their numbers; or one, where its head is empty."""
 
 from __future__ import annotations
 
@@ -54,20 +54,23 @@ def rows(
     if not bars:
         return Content("")
     outer, inner = [_number(bar.outer) for bar in bars], [_number(bar.inner) for bar in bars]
+    notes = [bar.note.replace("±", "+-") if ascii_only else bar.note for bar in bars]
     label, first, second, last = (
         max(map(len, column))
         for column in (
             (bar.label for bar in bars),
             (heads[1], *outer),
             (heads[2], *inner),
-            (heads[3], *(bar.note for bar in bars)),
+            (heads[3], *notes),
         )
     )
+    second = second if heads[2] else -1  # and the space before it
     room = max(0, min(WIDEST, width - 2 - label - 1 - (first + second + last + 3)))
     most = max(max(bar.outer, bar.inner) for bar in bars) or 1.0
-    head = f"{heads[0]:<{2 + label + 1 + room}.{2 + label + 1 + room}} {heads[1]:>{first}} {heads[2]:>{second}}"
+    head = f"{heads[0]:<{2 + label + 1 + room}.{2 + label + 1 + room}} {heads[1]:>{first}}"
+    head += f" {heads[2]:>{second}}" if heads[2] else ""
     lines = [Content.styled(f"{head} {heads[3]:>{last}}", "$foreground-muted")]
-    for bar, a, b in zip(bars, outer, inner, strict=True):
+    for bar, a, b, note in zip(bars, outer, inner, notes, strict=True):
         mark = (">" if ascii_only else "▸") if bar.chosen else " "
         colour = "$foreground-muted" if dim else "$text-success" if bar.chosen else "$text-accent"
         weight = "bold " if bar.chosen and not dim else ""
@@ -78,7 +81,7 @@ def rows(
                 (f"{mark} {bar.label:>{label}} ", weight + colour),
                 (solid, colour),
                 (rest, "$foreground-muted"),
-                (f" {a:>{first}} {b:>{second}} {bar.note:>{last}}", numbers),
+                (f" {a:>{first}}{f' {b:>{second}}' if heads[2] else ''} {note:>{last}}", numbers),
             )
         )
     return Content("\n").join(lines)
