@@ -21,6 +21,7 @@ from tui_trainer.engine.precision import amp_dtype
 from tui_trainer.engine.schedule import gamma_of
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event, SettingChanged
+from tui_trainer.heap import keep_freed
 from tui_trainer.loader_facts import lack_of_shared_memory
 from tui_trainer.metric_names import HEADLINES, OF_TASK
 from tui_trainer.models import catalog
@@ -244,7 +245,8 @@ def device_of(name: str) -> torch.device:
 
 
 def set_up_torch(config: Config) -> None:
-    """Determinism of this process."""
+    """Determinism and memory of this process."""
+    keep_freed()
     if config.recipe.deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     if config.recipe.deterministic != torch.are_deterministic_algorithms_enabled():  # loads the compiler, for seconds

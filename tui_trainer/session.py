@@ -15,6 +15,7 @@ from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set, Stop
 from tui_trainer.config import SETTINGS, Config
 from tui_trainer.errors import ConfigError, UserError
 from tui_trainer.events import Event, from_json
+from tui_trainer.heap import give_back
 from tui_trainer.run_folder import Mailbox, RunFolder
 from tui_trainer.run_lock import is_running
 from tui_trainer.strategy import require_apt
@@ -82,6 +83,7 @@ class LocalSession:
                 again = yield from self._one(again, ())
         finally:
             self._mailbox.close()
+            give_back()
 
     def _one(self, config: Config, given: Collection[str]) -> Generator[Event, None, Config | None]:
         """Build a run and train it; with what to go on, where memory ran out."""
