@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+import signal
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -218,6 +220,53 @@ def test_a_short_write_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.Monkey
     made.put(1, np.ones((2, 2, 3), np.uint8), slots.FOREVER)
     assert made.told
     assert made.get(1, lambda _: None) is None
+
+
+@pytest.mark.parametrize("write", [1, 2])
+@pytest.mark.parametrize("part", [0.0, 0.5, 1.0])
+def test_a_process_that_is_killed_while_it_writes_leaves_no_image_that_is_believed(
+    tmp_path: Path, write: int, part: float
+) -> None:
+    """In the midst of the pixels, which come first, or of the record."""
+    path, size = tmp_path / "a.images", 3 * slots.PAGE
+    image = np.random.default_rng(3).integers(1, 256, (64, 64, 3), dtype=np.uint8)
+    FileSlots(path, 40, size, 3, 40).put(2, image, slots.FOREVER)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the child does not need
+        child = os.fork()
+    if not child:
+        pwrite, writes = os.pwrite, iter(range(1, 3))
+
+        def killed(file: int, data: Any, at: int) -> int:
+            if next(writes) < write:
+                return pwrite(file, data, at)
+            pwrite(file, data.cast("B")[: int(part * data.nbytes)], at)
+            os.kill(os.getpid(), signal.SIGKILL)
+            return 0
+
+        slots.os.pwrite = killed  # type: ignore[attr-defined]
+        FileSlots(path, 40, size, 3, 40).put(1, image, slots.FOREVER)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    after = FileSlots(path, 40, size, 3, 40)
+    found = after.get(1, lambda _: None)
+    assert (found is not None) == (write == 2 and part == 1.0)
+    assert found is None or np.array_equal(found, image)
+    there = after.get(2, lambda _: None)
+    assert there is not None
+    assert np.array_equal(there, image)
+
+
+@pytest.mark.parametrize("shrink", [False, True])
+@pytest.mark.parametrize("where", ["memory", "disk"])
+def test_the_epoch_that_fills_gives_what_later_ones_give(
+    digits60: Path, photos: Path, where: str, shrink: bool, decodings: list[int]
+) -> None:
+    made = built(photos if shrink else digits60, cache=where, cache_shrink=shrink, normalize="none")
+    first = read(made.train, 0)
+    decodings.clear()
+    assert equal(read(made.train, 0), first)
+    assert not decodings
 
 
 def test_a_file_system_that_reserves_nothing_is_as_good(digits60: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 from tui_trainer.data.transforms import Random
 
 TRIES, RATIO = 10, 4 / 3
+_LOG_RATIO = math.log(RATIO)
 BINS, RAND_OPS, RAND_LEVEL = 31, 2, 9  # of RandAugment and TrivialAugment, as in torchvision
 
 Change = Callable[[Tensor, Random], Tensor]  # (C, S, S) uint8 to the same
@@ -34,10 +35,9 @@ def random_box(height: int, width: int, least: float, random: Random) -> Box:
     """A crop of `least` to all of the area with sides of 3:4 to 4:3, as torchvision's RandomResizedCrop; half of them
     mirrored."""  # noqa: D205, D209
     flip = random.uniform() < 0.5
-    ratio = math.log(RATIO)
     for _ in range(TRIES):
         area = height * width * random.uniform(least, 1.0)
-        aspect = math.exp(random.uniform(-ratio, ratio))
+        aspect = math.exp(random.uniform(-_LOG_RATIO, _LOG_RATIO))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             return Box(random.below(height - h + 1), random.below(width - w + 1), h, w, flip)

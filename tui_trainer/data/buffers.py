@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+import threading
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,20 @@ import torch
 from torch import Tensor
 
 LARGE, HUGE = 4 << 20, 2 << 20  # from where on numpy asks for huge pages, and how large these are
+
+
+class Scratch(threading.local):
+    """Memory of one thread for what it needs no longer than until it asks again."""
+
+    def __init__(self) -> None:
+        self._bytes = np.empty(0, np.uint8)
+
+    def of(self, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+        """An array with any content."""
+        size = math.prod(shape)
+        if self._bytes.size < size:
+            self._bytes = np.empty(size, np.uint8)
+        return self._bytes[:size].reshape(shape)
 
 
 class Pool:

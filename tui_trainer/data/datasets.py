@@ -107,9 +107,10 @@ class ImageDataset(Dataset[Sample]):
             if whole is not None:
                 return RawBatch(inputs=whole, targets=self._targets(samples), bad=[])
         good, bad = list[int](), list[tuple[bytes, str]]()
+        single = rows.unbind()
         for epoch, index in addresses:
             try:
-                self._fill(rows[len(good)], epoch, index)
+                self._fill(single[len(good)], epoch, index)
                 good.append(index)
             except BadImageError as error:
                 bad.append((self._index.name(index), str(error)))

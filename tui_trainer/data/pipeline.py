@@ -10,16 +10,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import numpy as np
 import torch
 from torch import Tensor
 
 from tui_trainer.data.augment import Box, build_change, random_box
+from tui_trainer.data.buffers import Scratch
 from tui_trainer.data.decode import Pixels
 from tui_trainer.data.header import MEGAPIXELS, Header, header
 from tui_trainer.data.jpeg import decoded, decoded_part
-from tui_trainer.data.transforms import Random, make_square, resize_into, square_of, to_tensor
+from tui_trainer.data.transforms import Random, make_square, resize_into, shrink_into, square_of, to_tensor
 
+_small = Scratch()
 SCALES = (8, 4, 2)  # of libjpeg; the odd eighths are slower than a full decode
 
 
@@ -127,7 +128,7 @@ class Pipeline:
             return self._decoded(head, data, room=room)
         pixels = self._decoded(head, data, self._scale(head, head.height, head.width, *kept))
         small = _room((*kept, channels), room)
-        resize_into(pixels, torch.from_numpy(small))
+        shrink_into(pixels, small)
         return small
 
     def _decoded(self, head: Header, data: bytes, reduce: int = 1, room: Pixels | None = None) -> Pixels:
@@ -160,17 +161,9 @@ class Pipeline:
             row.copy_(make_square(to_tensor(pixels), size, mode).permute(1, 2, 0))
 
     def _cut(self, pixels: Pixels, box: Box, row: Tensor) -> None:
-        """Crop, resample and flip, whatever has fewer pixels: a mirrored image is resampled to the mirrored result.
-
-        One copy makes the crop contiguous, without which resampling is a third slower.
-        """
-        part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
-        late = part.size > row.numel()
-        if box.flip and not late:
-            mirrored = cv2.flip(part, 1)  # a view with a negative stride copies a hundred times slower
-            part = mirrored.reshape(part.shape).astype(np.uint8, copy=False)
-        resize_into(np.ascontiguousarray(part), row)
-        if box.flip and late:
+        """Crop and resample straight from where the image lies, then flip, which gives the mirrored image's result."""
+        resize_into(pixels[box.top : box.top + box.height, box.left : box.left + box.width], row)
+        if box.flip:
             whole = row.numpy()
             cv2.flip(whole, 1, dst=whole)
 
@@ -181,7 +174,7 @@ class Pipeline:
 
 def _room(shape: tuple[int, int, int], room: Pixels | None) -> Pixels:
     size = shape[0] * shape[1] * shape[2]
-    return np.empty(shape, np.uint8) if room is None or room.size < size else room[:size].reshape(shape)
+    return _small.of(shape) if room is None or room.size < size else room[:size].reshape(shape)
 
 
 def _moved(box: Box, head: Header, height: int, width: int) -> Box:
