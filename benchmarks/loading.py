@@ -41,6 +41,7 @@ from tui_trainer.data.loader import worker_context
 from tui_trainer.data.pipeline import Pipeline
 from tui_trainer.data.threads import ThreadLoader
 from tui_trainer.data.transforms import Normalize, Random, resize_into
+from tui_trainer.heap import keep_freed
 
 SIZE, BATCH, WORKERS = 224, 32, 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -314,6 +315,7 @@ PARTS: dict[str, tuple[Callable[..., None], int]] = {
 def main() -> None:
     given = arguments(__doc__)
     torch.set_num_threads(1)
+    keep_freed()  # as a run does
     for name in given.only or PARTS:
         part, count = PARTS[name]
         with tempfile.TemporaryDirectory() as folder:
