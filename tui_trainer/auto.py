@@ -31,7 +31,7 @@ from tui_trainer.text import display
 
 SMALL_NETWORK = 1_000_000  # parameters
 DEFAULT_THREADS = torch.get_num_threads()  # before anything here has set it
-EVENTS_PER_EPOCH, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 20, 5
+EVENTS_PER_EPOCH, EVENTS_OF_SMALL, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 25, 20, 5
 
 
 @dataclass
@@ -131,13 +131,24 @@ def choose_rest(choices: Choices, data: Data) -> None:
         choices.choose(data.statistics_from, normalize=data.normalize, mean=data.mean, std=data.std)
     if config.data.cache is None:
         choices.choose(data.kept.reason, cache=data.kept.where)
-    if config.run.log_every is None:
-        steps = -(-data.train.batches // config.recipe.grad_accum_steps)
-        if not steps:
-            choices.choose("nobody knows yet how long an epoch is", log_every=STEPS_OF_A_STREAM)
-            return
-        every = min(MOST_STEPS_BETWEEN, max(1, -(-steps // EVENTS_PER_EPOCH)))
-        choices.choose(f"an epoch has {steps} steps", log_every=every)
+
+
+def choose_log_every(choices: Choices, model: nn.Module, batches_of_epoch: int) -> None:
+    """Settle how often progress is told: of a small network rarer, whose step takes little longer than the telling."""
+    if choices.config.run.log_every is not None:
+        return
+    steps = -(-batches_of_epoch // choices.config.recipe.grad_accum_steps)
+    if not steps:
+        choices.choose("nobody knows yet how long an epoch is", log_every=STEPS_OF_A_STREAM)
+        return
+    small = is_small(model)
+    every = min(MOST_STEPS_BETWEEN, max(1, -(-steps // (EVENTS_OF_SMALL if small else EVENTS_PER_EPOCH))))
+    choices.choose(f"an epoch has {steps} steps" + " of a small network" * small, log_every=every)
+
+
+def is_small(model: nn.Module) -> bool:
+    """Whether a step takes about as long as what surrounds it."""
+    return sum(parameter.numel() for parameter in model.parameters()) < SMALL_NETWORK
 
 
 def choose_recipe(choices: Choices, device: torch.device) -> None:
@@ -173,8 +184,7 @@ def choose_threads(choices: Choices, model: nn.Module) -> None:
     makes machines agree.
     """
     if choices.config.recipe.threads is None:
-        small = sum(parameter.numel() for parameter in model.parameters()) < SMALL_NETWORK
-        if small:
+        if is_small(model):
             choices.choose("a small network", threads=1)
         else:
             choices.choose("torch's choice", threads=DEFAULT_THREADS)

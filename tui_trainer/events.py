@@ -177,7 +177,11 @@ _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), allow_nan=
 
 def to_json(event: Event) -> str:
     """One line of JSON, ASCII only, so that no name in it can act on a terminal."""
-    return _ENCODER.encode({"v": SCHEMA_VERSION, "kind": event.kind, **plain(vars(event))})
+    record = {"v": SCHEMA_VERSION, "kind": event.kind, **vars(event)}
+    try:
+        return _ENCODER.encode(record)
+    except (ValueError, TypeError):  # a number that is not finite, a mapping of another kind
+        return _ENCODER.encode(plain(record))
 
 
 def plain(value: Any) -> Any:
