@@ -191,10 +191,13 @@ def choose_threads(choices: Choices, model: nn.Module) -> None:
     torch.set_num_threads(choices.config.recipe.threads or 1)
 
 
-def choose_computing(choices: Choices, model: nn.Module, index: Index, device: torch.device) -> None:
-    """Settle how a model computes: threads and memory format."""
+def choose_computing(
+    choices: Choices, model: nn.Module, index: Index, device: torch.device, batches_of_epoch: int
+) -> None:
+    """Settle how a model computes, threads and memory format, and how often it is told of."""
     choose_threads(choices, model)
     _choose_layout(choices, model, index, device)
+    choose_log_every(choices, model, batches_of_epoch)
 
 
 def _choose_layout(choices: Choices, model: nn.Module, index: Index, device: torch.device) -> None:

@@ -88,7 +88,7 @@ class Bench:
     def job(self, data: Data) -> Job:
         """A run over these loaders with the whole recipe, whose model learns nothing that is kept."""
         model = catalog.build(self.config.model.model, **model_arguments(self.config, self.index))
-        choose_computing(self._choices, model, self.index, self.device)
+        choose_computing(self._choices, model, self.index, self.device, data.train.batches)
         choose_recipe(self._choices, self.device)
         model = in_memory_format(model, self.config).to(self.device)
         return Job(

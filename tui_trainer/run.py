@@ -15,7 +15,6 @@ from tui_trainer.auto import (
     Choices,
     choose_computing,
     choose_inputs,
-    choose_log_every,
     choose_recipe,
     choose_rest,
     choose_task,
@@ -125,8 +124,7 @@ def _prepare(
     choose_recipe(choices, device)
     seed_all(config.recipe.seed)
     model = _model(choices.config, data)
-    choose_computing(choices, model, index, device)
-    choose_log_every(choices, model, data.train.batches)
+    choose_computing(choices, model, index, device, data.train.batches)
     branch = Branch(config.run.branch) if config.run.branch and not saved else None
     if branch:
         choices.config = choices.config.replace(branch=branch.parent, pretrained="")

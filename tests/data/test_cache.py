@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from tui_trainer.config import Config
-from tui_trainer.data import cache, datasets, slots
+from tui_trainer.data import cache, datasets, inline, slots
 from tui_trainer.data.batches import Data, build_batches, scan
 from tui_trainer.data.datasets import Spec
 from tui_trainer.data.index import VAL
@@ -119,8 +119,29 @@ def test_validation_images_are_read_where_they_are_kept(
     begin, end = kept._memory.data_ptr(), kept._memory.data_ptr() + kept._memory.numel()
     assert all(begin <= batch.inputs.data_ptr() < end for batch in made.val.epoch(1))
     assert equal(read(made.val), wanted)
-    one = made.val._loader._read([(0, int(index)) for index in made.index.part(VAL)[:2]], None)  # type: ignore[attr-defined]
+    some: Any = made.val._loader  # type: ignore[attr-defined]
+    one = (some._read if workers else some._dataset.read)([(0, int(i)) for i in made.index.part(VAL)[:2]], None)
     assert not begin <= one.inputs.data_ptr() < end  # a worker process would send all of it
+
+
+@pytest.mark.parametrize("limit", [None, 1e-5], ids=["all", "a part"])
+@pytest.mark.parametrize("sampler", ["default", "weighted"])
+def test_batches_that_are_gathered_together_are_those_of_one_after_another(
+    digits60: Path, monkeypatch: pytest.MonkeyPatch, sampler: str, limit: float | None
+) -> None:
+    """With a last batch that is short, or left out, and from the midst of an epoch on."""
+    values: dict[str, Any] = {"augment": "none", "normalize": "none", "batch_size": 7, "sampler": sampler}
+    values |= {"shuffle": sampler == "default"}
+    monkeypatch.setattr(inline, "TOGETHER", 3 * 7 * SIZE * SIZE * 3)
+    for drop_last in (False, True):
+        values["drop_last"] = drop_last
+        plain = built(digits60, cache="off", **values)
+        kept = built(digits60, cache="memory", cache_limit=limit, **values)
+        assert equal(epochs(kept), epochs(plain))
+        for here, there in zip(kept.train.epoch(2, 2), plain.train.epoch(2, 2), strict=True):
+            assert here.number == there.number
+            assert torch.equal(here.inputs, there.inputs)
+            assert torch.equal(here.targets, there.targets)
 
 
 def test_shrinking_is_the_same_whether_there_or_not(photos: Path, decodings: list[int]) -> None:

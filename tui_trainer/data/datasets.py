@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -69,7 +70,7 @@ class ImageDataset(Dataset[Sample]):
     ) -> None:
         self._root, self._index = os.fsencode(index.root), index
         self._pictures = index.pictures
-        self._shape = (spec.image_size, spec.image_size, spec.channels)
+        self.shape = (spec.image_size, spec.image_size, spec.channels)
         self.pipeline = Pipeline(spec, augment, seed, scaled=training, least=least, shrinks=shrinks)
         self.kept: Slots | None = None
 
@@ -79,7 +80,7 @@ class ImageDataset(Dataset[Sample]):
     @property
     def row_bytes(self) -> int:
         """What an image takes in a batch."""
-        return math.prod(self._shape)
+        return math.prod(self.shape)
 
     def __getitem__(self, at: Address) -> Sample:
         """The sample at (epoch, index)."""
@@ -100,12 +101,11 @@ class ImageDataset(Dataset[Sample]):
         """
         lend = memory is not None and not memory.is_pinned()
         memory = torch.empty(len(addresses) * self.row_bytes, dtype=torch.uint8) if memory is None else memory
-        rows = memory.view(len(addresses), *self._shape)
-        samples = [index for _, index in addresses]
-        if samples and self.kept is not None and not self.pipeline.random:
-            whole = self.kept.batch(samples, rows, lend=lend)
+        rows = memory.view(len(addresses), *self.shape)
+        if addresses and self.keeps_whole:
+            whole = self.whole(np.array([index for _, index in addresses]), rows, lend=lend)
             if whole is not None:
-                return RawBatch(inputs=whole, targets=self._targets(samples), bad=[])
+                return whole
         good, bad = list[int](), list[tuple[bytes, str]]()
         single = rows.unbind()
         for epoch, index in addresses:
@@ -117,7 +117,17 @@ class ImageDataset(Dataset[Sample]):
         told = (self.kept.told,) if self.kept is not None and self.kept.told else ()
         return RawBatch(inputs=rows[: len(good)], targets=self._targets(good), bad=bad, told=told)
 
-    def _targets(self, samples: list[int]) -> Tensor:
+    @property
+    def keeps_whole(self) -> bool:
+        """Whether samples, once kept, are the same in each epoch."""
+        return self.kept is not None and not self.pipeline.random
+
+    def whole(self, samples: npt.NDArray[np.int64], rows: Tensor, *, lend: bool) -> RawBatch | None:
+        """Samples by their numbers, in `rows` (N, S, S, C) or as they lie, if all of them are kept whole."""
+        inputs = self.kept.batch(samples, rows, lend=lend) if self.kept is not None else None
+        return None if inputs is None else RawBatch(inputs=inputs, targets=self._targets(samples), bad=[])
+
+    def _targets(self, samples: list[int] | npt.NDArray[np.int64]) -> Tensor:
         wanted = self._index.targets[samples]
         return torch.from_numpy(wanted if wanted.ndim == 2 else wanted.astype(np.int64))
 
@@ -193,3 +203,16 @@ class EpochOrder(Sampler[Address]):
             if number >= self.start:
                 yield self.epoch + times.get(index, 0) * AGAIN, index
             times[index] = times.get(index, 0) + 1
+
+    def samples(self) -> npt.NDArray[np.int64]:
+        """Their numbers alone, in the same order."""
+        found: npt.NDArray[np.int64] = self._ordered()[self.start : self.length].numpy()
+        return found
+
+    def _ordered(self) -> Tensor:
+        if self._draw is not None:
+            return self._members[self._draw(self.epoch)]
+        if not self._shuffle:
+            return self._members
+        generator = torch.Generator().manual_seed(address(self._seed, self.epoch, -1))
+        return self._members[torch.randperm(len(self._members), generator=generator)]

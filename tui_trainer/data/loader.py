@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from tui_trainer.background import not_from_here
 from tui_trainer.config import Config
 from tui_trainer.data.bad_files import BadFiles
-from tui_trainer.data.buffers import Pool
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
+from tui_trainer.data.inline import Inline
 from tui_trainer.data.order import EpochBatches
 from tui_trainer.data.respawn import AUTO_TIMEOUT, LOOK, Workers, lasting
 from tui_trainer.data.shares import RankBatches
@@ -112,8 +111,10 @@ class EpochLoader:
         """
         raw: RawBatch
         for count, raw, told in lasting(partial(self._opened, number), start, self._renew, self._patience):
-            enough = len(raw.targets) if len(raw.targets) >= self._least else 0
-            yield Batch(raw.inputs[:enough], raw.targets[:enough], count, told + self._told(raw))
+            inputs, targets = raw.inputs, raw.targets
+            if targets.shape[0] < self._least:
+                inputs, targets = inputs[:0], targets[:0]
+            yield Batch(inputs, targets, count, told + self._told(raw))
 
     def _opened(self, number: int, start: int) -> Iterator[RawBatch]:
         self._order.epoch, self._order.start = number, start * (1 if self._own else self.batch_size)
@@ -160,20 +161,6 @@ def _loader(
         others = {name: value for name, value in options.items() if name not in ("batch_size", "drop_last")}
         return DataLoader(dataset, batch_sampler=order, **others)
     return DataLoader(dataset, sampler=order, **options)
-
-
-class Inline:
-    """Images read between two steps: the batches of DataLoader without workers, at a third of its cost for each."""
-
-    def __init__(self, dataset: ImageDataset, order: EpochOrder, batch_size: int, drop_last: bool) -> None:
-        self._read, self._each = dataset.read, dataset.row_bytes
-        self._batches: Any = BatchSampler(order, batch_size, drop_last)  # type: ignore[arg-type]
-        self._pool = Pool(batch_size * self._each, np.dtype(np.uint8))
-
-    def __iter__(self) -> Iterator[RawBatch]:
-        """An epoch."""
-        for addresses in self._batches:
-            yield self._read(addresses, self._pool.take()[: len(addresses) * self._each])
 
 
 def worker_context(config: Config) -> BaseContext | None:

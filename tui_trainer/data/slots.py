@@ -32,6 +32,7 @@ TOGETHER = 16  # slots for which room is made at once
 FOREVER = (0, 0)  # the state of an image that is no file
 
 Stamp = tuple[int, int]  # bytes and time of the last change (ns) of an image file
+Numbers = npt.NDArray[np.int64]  # of samples
 PathOf = Callable[[int], bytes | None]  # the file of a sample, if it is one
 
 
@@ -53,7 +54,7 @@ class Slots(Protocol):
     def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
         """Keep an image; one that is too large for a slot is not kept."""
 
-    def batch(self, samples: Sequence[int], rows: Tensor, *, lend: bool = False) -> Tensor | None:
+    def batch(self, samples: Numbers, rows: Tensor, *, lend: bool = False) -> Tensor | None:
         """Whole slots as (N, S, S, C) if all of the samples are there as they are wanted, copied into `rows`.
 
         `lend`: neighbours may be given where they lie, not to be changed.
@@ -118,9 +119,9 @@ class MemorySlots:
                 room[: pixels.size] = pixels.reshape(-1)
             self._sides[self._place[sample]] = pixels.shape[:2]
 
-    def batch(self, samples: Sequence[int], rows: Tensor, *, lend: bool = False) -> Tensor | None:
+    def batch(self, samples: Numbers, rows: Tensor, *, lend: bool = False) -> Tensor | None:
         """See `Slots`."""
-        places = self._place[np.array(samples)]
+        places = self._place[samples]
         if self._size != rows[0].numel() or not (self._sides[places, 0] == rows.shape[1]).all() or places.min() < 0:
             return None
         return _gathered(self._memory, places, rows, lend)
@@ -227,9 +228,9 @@ class FileSlots:
         if os.pwrite(self._file, values.data, at) < values.nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    def batch(self, samples: Sequence[int], rows: Tensor, *, lend: bool = False) -> Tensor | None:
+    def batch(self, samples: Numbers, rows: Tensor, *, lend: bool = False) -> Tensor | None:
         """See `Slots`."""
-        places = np.array(samples, np.int64)
+        places = np.asarray(samples, np.int64)
         if self._size != rows[0].numel() or not self._good[places].all():
             return None
         return _gathered(self._memory, places, rows, lend)
