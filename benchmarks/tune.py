@@ -1,88 +1,153 @@
-"""tune's pick against an exhaustive measurement of real training, for data of three kinds: bar 13.
+"""tune's advice against an exhaustive search over workers, their type, threads and precision: bar 13.
 
-    python -m benchmarks.tune [--rounds 7] [--short]
+    python -m benchmarks.tune [--rounds 7] [--short] [digits] [photos] [resnet18]
 
-For each kind: what tune measured with each number of workers, what training then did in turns, tune's pick and the best
-one. Without a cache, or after the first epoch no number of workers would differ from another.
+For each kind of data: what tune advises and how long it took; then real training with every combination in turns; then
+the three best of them against tune's advice, in turns again, for `--rounds`. Without a cache, or after the first epoch
+no number of workers would differ from another.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import statistics
 import tempfile
 import time
+from collections.abc import Callable, Iterable
+from contextlib import closing
+from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
+
+from tui_trainer.waiting import SPINS
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
+os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+
+import torch
 
 from benchmarks import made
 from benchmarks.measuring import arguments, bar
-from tui_trainer.bench import Bench, endless
+from tui_trainer.bench import Bench, Step, endless
 from tui_trainer.config import Config, build
-from tui_trainer.loader_facts import Measurement, candidates, recommend
-from tui_trainer.settings import Value
-from tui_trainer.tune import measure
+from tui_trainer.data.batches import Data
+from tui_trainer.loader_facts import candidates
+from tui_trainer.search import search
+from tui_trainer.tune_facts import Found
 
-HEAVY: dict[str, Value] = {"model": "mobilenet_v3_small", "image_size": 160, "augment": "standard"}
-SECONDS = 1.5  # of training, each number of workers in each round
+SECONDS = 0.4  # of training, each combination in each round
+ROUNDS, BEST = 3, 3  # of the exhaustive search, and how many of it meet the advice
 
 
-def trained_per_second(bench: Bench, workers: int, seconds: float, part: float) -> float:
-    data = bench.data(workers)
-    step, stream = bench.training_step(data), endless(data.train, part)
-    for _ in range(workers + 2):
-        step(next(stream)).item()
-    began, seen = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds or not seen:
-        batch = next(stream)
-        step(batch).item()
-        seen += len(batch.targets)
-    passed = time.perf_counter() - began
-    stream.close()
-    return seen / passed
+class Way(NamedTuple):
+    """One combination."""
+
+    workers: int
+    kind: str
+    threads: int
+    amp: bool
+
+    def __str__(self) -> str:
+        kind = f" ({self.kind})" if self.workers else ""
+        return f"workers {self.workers}{kind}, threads {self.threads}, {'bf16' if self.amp else 'float32'}"
+
+
+class Course:
+    """Training with any combination; loaders stay, as they do from epoch to epoch."""
+
+    def __init__(self, config: Config, seconds: float) -> None:
+        self._benches = {amp: Bench(config.replace(amp=amp)) for amp in (False, True)}
+        self._seconds, self._turn = seconds, 0
+        self._steps: dict[bool, Step] = {}
+        self._data: dict[tuple[int, str], Data] = {}
+
+    def rate(self, way: Way) -> float:
+        """Images/s of a block of training."""
+        bench = self._benches[way.amp]
+        if way.amp not in self._steps:
+            self._steps[way.amp] = bench.training_step(bench.data(0))
+        if way[:2] not in self._data:
+            bench.set(worker_type=way.kind)
+            self._data[way[:2]] = bench.data(way.workers)
+        step, self._turn = self._steps[way.amp], self._turn + 1
+        torch.set_num_threads(way.threads)
+        with closing(endless(self._data[way[:2]].train, self._turn % 97 / 97)) as stream:
+            for batch in islice(stream, way.workers + 2):
+                step(batch).item()
+            began, seen = time.perf_counter(), 0
+            while time.perf_counter() - began < self._seconds or not seen:
+                batch = next(stream)
+                step(batch).item()
+                seen += len(batch.targets)
+            return seen / (time.perf_counter() - began)
+
+
+def all_ways() -> list[Way]:
+    """Every combination that this machine allows."""
+    counts = candidates()
+    workers = [(0, "thread"), *itertools.product(counts[1:], ("thread", "process"))]
+    return [Way(*who, threads, amp) for who in workers for threads in counts[1:] for amp in (False, True)]
+
+
+def in_turns(ways: Iterable[Way], rate: Callable[[Way], float], rounds: int) -> dict[Way, list[float]]:
+    """Rates of all, forth and back."""
+    found: dict[Way, list[float]] = {way: [] for way in ways}
+    for turn in range(rounds):
+        for way in list(found)[:: -1 if turn % 2 else 1]:
+            found[way].append(rate(way))
+    return found
+
+
+def advised(config: Config) -> Way:
+    """What tune says, in the words of this benchmark."""
+    found = Found()
+    for item in search(config):
+        found.add(item)
+    advice = found.advice(config.loader.batch_size)
+    assert advice is not None
+    given = {"worker_type": "thread", "threads": 1, **advice.settings}
+    workers, threads = (int(str(given[name])) for name in ("num_workers", "threads"))
+    return Way(workers, str(given["worker_type"]), threads, bool(given["amp"]))
 
 
 def compare(title: str, config: Config, rounds: int, seconds: float) -> None:
     began = time.perf_counter()
-    told = {m.num_workers: m for m in measure(config, workers=candidates()) if m.final}
-    tuned, pick = time.perf_counter() - began, recommend(list(told.values()))
-    assert pick is not None
-    bench = Bench(config)
-    bench.data(0)
-    rates: dict[int, list[float]] = {count: [] for count in told}
-    for turn in range(rounds):
-        for count in sorted(rates, reverse=turn % 2 == 1):
-            rates[count].append(trained_per_second(bench, count, seconds, turn / rounds))
-    print(f"{title}: a step {1000 * told[0].step_seconds:.1f} ms", flush=True)
-    for count, found in rates.items():
-        print(f"  {count} workers: {_foretold(told[count])}; in turns {statistics.median(found):,.0f} images/s")
-    picked = rates[pick.num_workers]
-    slower = {
-        count: statistics.median(b / a for a, b in zip(picked, found, strict=True)) for count, found in rates.items()
+    pick = advised(config)
+    took = time.perf_counter() - began
+    course = Course(config, seconds)
+    everything = in_turns(all_ways(), course.rate, min(ROUNDS, rounds))
+    medians = {way: statistics.median(rates) for way, rates in everything.items()}
+    ranked = sorted(medians, key=lambda way: -medians[way])
+    print(f"{title}: {len(ranked)} combinations; tune says {pick}", flush=True)
+    for way in dict.fromkeys([*ranked[:BEST], pick, ranked[-1]]):
+        print(f"  {medians[way]:8,.0f} images/s  {way}{' (tune)' if way == pick else ''}")
+    duel = in_turns(dict.fromkeys([*ranked[:BEST], pick]), course.rate, rounds)
+    ratios = {
+        way: statistics.median(b / a for a, b in zip(duel[pick], rates, strict=True)) for way, rates in duel.items()
     }
-    best = max(slower, key=lambda count: slower[count])
-    bar("13", f"{title}, best ({best} workers) / tune's pick ({pick.num_workers})", slower[best], most=1.05)
-    bar("13", f"{title}, seconds that tune took", tuned, most=60)
-
-
-def _foretold(m: Measurement) -> str:
-    return f"tune: delivered {m.images_per_second:,.0f}, trained {m.trained_per_second:,.0f}, waits {m.wait_share:.0%}"
+    best = max(ratios, key=lambda way: ratios[way])
+    bar("13", f"{title}, best ({best}) / tune's advice ({pick})", ratios[best], most=1.05)
+    bar("13", f"{title}, seconds that tune took", took, most=60)
 
 
 def main() -> None:
     given = arguments(__doc__)
-    seconds = 0.5 if given.short else SECONDS
+    seconds = 0.1 if given.short else SECONDS
     digits = Path(__file__).resolve().parent.parent / "sample_data" / "digits"
     with tempfile.TemporaryDirectory() as folder:
-        photos = made.photos(Path(folder), 80 if given.short else 300, 1280, 960)
+        large = made.photos(Path(folder) / "large", 40 if given.short else 200, 1280, 960)
+        small = made.photos(Path(folder) / "small", 80 if given.short else 400, 320, 240)
         kinds = {
-            "digits, lenet": build({"data": str(digits), "cache": "off"}),
-            "photos of 1.2 megapixels, lenet": build({"data": str(photos), "cache": "off"}),
-            "the same, mobilenet_v3_small, augmented": build({"data": str(photos), "cache": "off", **HEAVY}),
+            "digits": ("digits, lenet", build({"data": str(digits), "cache": "off"})),
+            "photos": ("photos of 1.2 megapixels, lenet", build({"data": str(large), "cache": "off"})),
+            "resnet18": (
+                "photos of 320x240, resnet18 at 64",
+                build({"data": str(small), "cache": "off", "model": "resnet18", "image_size": 64, "augment": "light"}),
+            ),
         }
-        for title, config in kinds.items():
-            compare(title, config, given.rounds, seconds)
+        for name in given.only or kinds:
+            compare(*kinds[name], given.rounds, seconds)
 
 
 if __name__ == "__main__":

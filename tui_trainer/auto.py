@@ -179,9 +179,9 @@ def _scale_lr(choices: Choices) -> None:
 def choose_threads(choices: Choices, model: nn.Module) -> None:
     """Settle the number of CPU threads, before the first operation that counts.
 
-    A small network gains little from more than one, and with more it crawls (5 to 18 times slower, measured)
-    as soon as something else wants a core. Results are bit-equal for equal numbers only, so that one thread also
-    makes machines agree.
+    With two a small network is up to 1.5 times as fast on an idle machine, and crawls (5 to 18 times slower, measured)
+    as soon as something else wants a core; `tune` tells what it is here. Results are bit-equal for equal numbers only,
+    so that one thread also makes machines agree.
     """
     if choices.config.recipe.threads is None:
         if is_small(model):

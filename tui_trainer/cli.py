@@ -19,6 +19,7 @@ from tui_trainer.errors import ConfigError, TooManyBadError, UserError
 from tui_trainer.run_folder import find_checkpoint, find_run
 from tui_trainer.steering import Interrupted, Signals, unless_gone
 from tui_trainer.text import display
+from tui_trainer.waiting import set_waiting
 
 if TYPE_CHECKING:
     from tui_trainer.flags import Arguments
@@ -31,7 +32,7 @@ EXIT_BUG = 1
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # spinning threads make a shared machine crawl
+    set_waiting()
     try:
         if _is_command(words):
             return COMMANDS[words[0]](words[1:])

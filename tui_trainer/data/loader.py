@@ -26,6 +26,7 @@ from tui_trainer.data.sources import is_own
 from tui_trainer.data.threads import ThreadLoader
 from tui_trainer.data_config import LoaderConfig
 from tui_trainer.errors import ConfigError
+from tui_trainer.waiting import set_waiting
 
 if TYPE_CHECKING:
     from multiprocessing.context import BaseContext
@@ -254,7 +255,7 @@ def start_forkserver() -> BaseContext:
     import signal
     from multiprocessing import forkserver, resource_tracker
 
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    set_waiting()
     resource_tracker.ensure_running()
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
