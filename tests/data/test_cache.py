@@ -358,10 +358,18 @@ def test_auto_keeps_in_memory_what_changes_nothing(digits60: Path, photos: Path)
     assert built(photos, cache_shrink=True).kept.train is not None
 
 
-def test_auto_stays_within_a_share_of_the_memory(digits60: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_stays_within_a_share_of_the_memory(
+    digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(cache, "available_memory", lambda: 10_000)
     assert built(digits60).kept.where == "off"
-    assert "--cache disk" in built(digits60).kept.reason
+    assert built(digits60).kept.reason.endswith("--cache disk keeps them")
+    for number in range(8):
+        folder = tmp_path / "larger" / str(number % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((24, 30, 3), number, np.uint8))
+    assert built(tmp_path / "larger").kept.reason.endswith("keeps them and --cache-shrink makes them smaller")
+    assert built(tmp_path / "larger", augment="none").kept.reason.endswith("--cache disk keeps them")
     assert built(digits60, cache_shrink=True).kept.where == "disk"
 
 

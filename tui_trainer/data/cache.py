@@ -120,7 +120,9 @@ def _chosen(config: Config, parts: list[Part], processes: bool) -> tuple[str, st
         return MEMORY, f"{size} of {which} fit into memory"  # how much is free varies, and equal runs say the same
     if config.data.cache_shrink:
         return DISK, f"{size} of decoded images are more than the {room} of memory that may be used for them"
-    return OFF, f"{size} of decoded images are more than the {room} of memory that may be used; --cache disk keeps them"
+    smaller = " and --cache-shrink makes them smaller" if parts[0].size > parts[0].pipeline.most_stored else ""
+    why = f"{size} of decoded images are more than the {room} of memory that may be used"
+    return OFF, f"{why}; --cache disk keeps them{smaller}"
 
 
 def _limit(config: Config, where: str, processes: bool) -> int:
