@@ -150,7 +150,7 @@ async def test_u_takes_threads_and_16_bits_and_says_so(make_app: MakeApp, fake: 
         await measure_all(pilot, app, fake)
         lines = shown(app, "computing").splitlines()[1:]
         assert [line[:11].strip() for line in lines] == ["1 float32", "2 float32", "1 bf16", "▸    2 bf16"]
-        assert "1 + 2 bf16" in shown(app, "together")
+        assert "1+2 bf16" in shown(app, "together")
         assert "amp = true: bf16 autocast trains 2.00 times as fast" in shown(app, "recommended")
         assert app.draft.values["amp"] is False
         await pilot.press("u")

@@ -105,8 +105,8 @@ class Tuned:
 
 
 def _label(trial: Trial) -> str:
-    workers = "" if trial.num_workers is None else f"{trial.num_workers} + "
-    kind = " process" if trial.worker_type == "process" else ""
+    workers = "" if trial.num_workers is None else f"{trial.num_workers}+"
+    kind = " proc" if trial.worker_type == "process" else ""
     return f"{workers}{trial.threads} {trial.precision}{kind}"
 
 

@@ -40,7 +40,7 @@ HINT = (
     "b reads the first batch."
 )
 BARS = {
-    "computing": ("threads", "steps/s", "", "spread"),
+    "computing": ("threads", "model/s", "", "spread"),
     "rates": ("workers", "loader/s", "train/s", "waits"),
     "together": ("workers + threads", "train/s", "", "spread"),
 }
@@ -218,6 +218,7 @@ class LoaderScreen(Screen[None]):
         self._say("doing", work.error, "$text-error")
         if self._measuring and self._tuned is not None:
             self._tuned.end(complete=not work.cancelled and not work.error)
+            self.call_after_refresh(self.query_one("#recommended").scroll_visible, animate=False)
         self._show_rates()
         if self._start_after:
             self._start_after = False
