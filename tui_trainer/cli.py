@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ParamSpec
 
-from tui_trainer import torchrun, user_code
+from tui_trainer import preload, torchrun, user_code
 from tui_trainer.config import Resolved, resolve, to_toml
 from tui_trainer.errors import ConfigError, TooManyBadError, UserError
 from tui_trainer.run_folder import find_checkpoint, find_run
@@ -31,7 +31,12 @@ EXIT_BUG = 1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    code = _main(list(sys.argv[1:] if argv is None else argv))
+    preload.leave(code)
+    return code
+
+
+def _main(words: Sequence[str]) -> int:
     set_waiting()
     try:
         if _is_command(words):

@@ -27,6 +27,7 @@ from tui_trainer.branching import Branch
 from tui_trainer.config import Config, RunConfig
 from tui_trainer.data import batches, streams
 from tui_trainer.data.batches import Data
+from tui_trainer.data.first_look import FirstLook
 from tui_trainer.data.index import Index, write_split
 from tui_trainer.data.loader import not_pinned, worker_context
 from tui_trainer.data.preflight import look_before
@@ -62,12 +63,13 @@ def prepare(
     made: Callable[[RunFolder], None] = lambda folder: None,
     cancelled: Callable[[], bool] = lambda: False,
     ranks: Ranks | None = None,
+    seen: FirstLook | None = None,
 ) -> Run:
     """Build every part of a run; its folder is made last, when nothing can be refused any more.
 
     `tell` hears what is being done, in a few words, for whoever waits; `made` gets the folder as soon as it is
     there. `given` names the settings that a resumed run shall not take from where it stood. `cancelled` ends a
-    download.
+    download. `seen` is the dataset, if it was scanned already.
 
     Raises:
         UserError: a setting, the data, the model or the folder does not do.
@@ -76,11 +78,11 @@ def prepare(
         tensorboard.require()
     ranks = ranks or Alone()
     if not config.run.resume:
-        return _prepare(config, None, None, tell, given, made, cancelled, ranks)
+        return _prepare(config, None, None, tell, given, made, cancelled, ranks, seen)
     lock = RunLock(find_run(config.run.resume)) if ranks.rank == 0 else None
     ranks.by_first(lambda: _hold(lock))
     try:
-        return _prepare(config, Saved(config), lock, tell, given, made, cancelled, ranks)
+        return _prepare(config, Saved(config), lock, tell, given, made, cancelled, ranks, None)
     except BaseException:
         if lock:
             lock.release()
@@ -101,6 +103,7 @@ def _prepare(
     made: Callable[[RunFolder], None],
     cancelled: Callable[[], bool],
     ranks: Ranks,
+    seen: FirstLook | None,
 ) -> Run:
     device = device_of(config.recipe.device)
     more: dict[str, Any] = {
@@ -108,11 +111,7 @@ def _prepare(
     }  # fmt: skip
     set_up_torch(config)
     choices = Choices(config)
-    tell("scanning the dataset")
-    index = streams.agreed(ranks.in_turn(lambda: batches.scan(config)), ranks.agreed)
-    if saved:
-        saved.require_same_data(index, allow=config.run.allow_changed_data)
-    looked = None if saved else ranks.by_first(lambda: look_before(index, config.data.max_bad, tell, cancelled))
+    index, looked = (seen.index, seen.looked) if seen else _seen(config, saved, tell, cancelled, ranks)
     choose_task(choices, index)
     tell("building the model")
     needs_two = choose_inputs(choices, index)
@@ -176,6 +175,18 @@ def _prepare(
         data=data,
         least_batch=1 + needs_two,
     )
+
+
+def _seen(
+    config: Config, saved: Saved | None, tell: Callable[[str], None], cancelled: Callable[[], bool], ranks: Ranks
+) -> tuple[Index, Report | None]:
+    """The dataset, the same in all ranks, and what is known of its files."""
+    tell("scanning the dataset")
+    index = streams.agreed(ranks.in_turn(lambda: batches.scan(config)), ranks.agreed)
+    if saved:
+        saved.require_same_data(index, allow=config.run.allow_changed_data)
+        return index, None
+    return index, ranks.by_first(lambda: look_before(index, config.data.max_bad, tell, cancelled))
 
 
 def _of_the_data(index: Index, data: Data, looked: Report | None) -> tuple[str, ...]:

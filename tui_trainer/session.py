@@ -6,10 +6,12 @@ import contextlib
 import gc
 import logging
 import os
+import sys
 import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from tui_trainer import preload
 from tui_trainer.background import Background
 from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set, Stop
 from tui_trainer.config import SETTINGS, Config
@@ -21,6 +23,7 @@ from tui_trainer.run_lock import is_running
 from tui_trainer.strategy import require_apt
 
 if TYPE_CHECKING:
+    from tui_trainer.data.first_look import FirstLook
     from tui_trainer.engine.ranks import Ranks
 
 FOLLOW_LOOK = 0.02  # seconds between two looks at the file of another process
@@ -87,9 +90,10 @@ class LocalSession:
 
     def _one(self, config: Config, given: Collection[str]) -> Generator[Event, None, Config | None]:
         """Build a run and train it; with what to go on, where memory ran out."""
+        seen = self._first_look(config)
         from tui_trainer.run import prepare
 
-        run = prepare(config, self._tell, given, self._made, lambda: self._given_up, self._ranks)
+        run = prepare(config, self._tell, given, self._made, lambda: self._given_up, self._ranks, seen)
         handler = logging.FileHandler(run.folder.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
@@ -106,6 +110,18 @@ class LocalSession:
         finally:
             logging.getLogger().removeHandler(handler)
             handler.close()
+
+    def _first_look(self, config: Config) -> FirstLook | None:
+        """The dataset, while PyTorch is imported; among several processes each does it in its turn, later."""
+        if self._ranks is not None:
+            return None
+        from tui_trainer.data.first_look import first_look
+
+        loading = None if "tui_trainer.run" in sys.modules else preload.Beside()
+        seen = first_look(config, self._tell, lambda: self._given_up)
+        if loading is not None:
+            loading.wait()
+        return seen
 
     def _made(self, folder: RunFolder) -> None:
         """From now on there is something to save into: a signal stops the run instead of giving it up."""

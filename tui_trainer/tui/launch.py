@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from tui_trainer.commands import Stop
 from tui_trainer.config import Resolved
+from tui_trainer.preload import warm_up
 from tui_trainer.run_folder import RunFolder
 from tui_trainer.session import LOG_FORMAT
 from tui_trainer.text import display
-from tui_trainer.tui.preload import warm_up
 from tui_trainer.tui.terminal import shielded, speaks_utf8
 
 if TYPE_CHECKING:
