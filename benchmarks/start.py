@@ -1,16 +1,20 @@
 """How soon the first batch comes, and how the number of samples matters: bars 8 and 12.
 
-    python -m benchmarks.start [first] [samples] [--rounds 7] [--short]
+    python -m benchmarks.start [first] [samples] [program] [--rounds 7] [--short]
 
 first: a new loader with two workers until its first batch of 32, against DataLoader over ImageFolder with two forked
 processes. samples: the same photos under 1,000, 100,000 and 1,000,000 names; images a second from the middle of an
 epoch, and the time from nothing in memory but the program to the first batch, with the index of an earlier start.
+program: the whole program without screens, with nothing cached, from the start of its process to its first step and to
+its end there, on few images and on 200,000: PyTorch imported beside the scan, and before it as any script does.
 """
 
 from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -138,6 +142,52 @@ def samples(folder: Path, rounds: int, sizes: tuple[int, ...]) -> None:
     bar("12", f"seconds to the first batch, {sizes[-1]:,} more than {few:,}", later, most=2)
 
 
+PROGRAM = """
+import sys
+from pathlib import Path
+if sys.argv[1] == "before":
+    import tui_trainer.run
+from tui_trainer.config import Config
+from tui_trainer.session import LocalSession
+config = Config().replace(data=sys.argv[2], output_dir=sys.argv[3], model="lenet", image_size=32, log_every=1, epochs=1)
+for event in LocalSession(config).events():
+    if type(event).__name__ == "Progress":
+        break
+print(flush=True)
+"""
+
+
+def started(way: str, data: Path, place: Path) -> tuple[float, float, float]:
+    """Seconds from the start of a process to its first step, to its end after it, and of the processors."""
+    settings = {**os.environ, "XDG_CACHE_HOME": str(place / "cache")}
+    wall, cpu = time.perf_counter(), cpu_seconds()
+    words = [sys.executable, "-c", PROGRAM, way, str(data), str(place / "run")]
+    with subprocess.Popen(words, env=settings, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        stepped = time.perf_counter() - wall
+    assert process.returncode == 0, way
+    return stepped, time.perf_counter() - wall, cpu_seconds() - cpu
+
+
+def program(folder: Path, rounds: int, sizes: tuple[int, ...]) -> None:
+    made.photos(folder / "small", PHOTOS, 32, 32)
+    for size in sizes:
+        data = named(folder / "small", folder / f"program{size}", size)
+        found: dict[str, list[tuple[float, float, float]]] = {"beside": [], "before": []}
+        for number in range(rounds):
+            for way in list(found)[:: 1 if number % 2 else -1]:
+                with tempfile.TemporaryDirectory() as place:
+                    found[way].append(started(way, data, Path(place)))
+        for way, times in found.items():
+            step, end, cpu = (statistics.median(values) for values in zip(*times, strict=True))
+            print(f"  {size:>9,} images, PyTorch {way} the scan: first step after {step:.2f} s, end {end:.2f} s, "
+                  f"{cpu:.2f} s of the processors", flush=True)  # fmt: skip
+        for which, word in enumerate(("to the first step", "to the end", "of the processors")):
+            pairs = zip(found["beside"], found["before"], strict=True)
+            print(f"    beside / before, {word}: {statistics.median(a[which] / b[which] for a, b in pairs):.3f}")
+
+
 def main() -> None:
     given = arguments(__doc__)
     torch.set_num_threads(1)
@@ -148,6 +198,8 @@ def main() -> None:
         if not given.only or "samples" in given.only:
             sizes = (1_000, 2_000) if given.short else (1_000, 100_000, 1_000_000)
             samples(Path(folder), given.rounds, sizes)
+        if not given.only or "program" in given.only:
+            program(Path(folder), given.rounds, (1_000,) if given.short else (2_000, 200_000))
 
 
 if __name__ == "__main__":
