@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -111,3 +113,16 @@ def test_each_worker_computes_with_one_thread_and_the_program_with_as_many_as_be
         team.close()
     finally:
         torch.set_num_threads(threads)
+
+
+AT_EXIT = """
+import atexit
+atexit.register(lambda: print(sum(thread.is_alive() for thread in team._threads)))  # called last
+from tui_trainer.data.threads import Team
+team = Team(2)
+"""
+
+
+def test_threads_have_ended_before_the_interpreter_does() -> None:
+    told = subprocess.run([sys.executable, "-c", AT_EXIT], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["0"]

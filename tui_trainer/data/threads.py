@@ -7,8 +7,10 @@ first batch needs no process to start. One task is one batch.
 
 from __future__ import annotations
 
+import atexit
 import queue
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -105,6 +107,16 @@ class ThreadLoader(Generic[A, B]):
             raise RuntimeError(f"DataLoader timed out after {self._timeout:g} seconds") from None
 
 
+_TEAMS: weakref.WeakSet[Team] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A thread that is cut off when the interpreter ends may abort the process."""
+    for team in list(_TEAMS):
+        team.close()
+
+
 class Team:
     """Threads that work off tasks in their order; daemons, so that none keeps the program from ending."""
 
@@ -120,6 +132,7 @@ class Team:
         for thread in self._threads:
             thread.start()
         ready.wait()
+        _TEAMS.add(self)
         torch.set_num_threads(threads)  # each worker has set its own to 1, which new threads would inherit
 
     def submit(self, work: Callable[[], B]) -> Future[B]:
