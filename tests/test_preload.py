@@ -79,6 +79,14 @@ def test_what_the_scan_refuses_is_told_while_pytorch_is_imported_and_ends_the_pr
     assert json.loads(done.stdout)["error"]["kind"] == "data"
 
 
+def test_what_calls_the_command_line_with_words_of_its_own_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "data" / "cat").mkdir(parents=True)
+    code = LEFT.format(data=str(tmp_path / "data")).replace("time.sleep(60)", "time.sleep(1)")
+    code = code.replace("sys.exit(cli.main())", "print('code', cli.main(sys.argv[1:]))")
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50)
+    assert done.stdout.endswith("code 3\n")
+
+
 ORDER = """
 import sys
 from tui_trainer import preload

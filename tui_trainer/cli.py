@@ -30,9 +30,10 @@ EXIT_BUG = 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code."""
+    """Run the command line; the exit code. Without `argv` it is the whole program, and its process may end here."""
     code = _main(list(sys.argv[1:] if argv is None else argv))
-    preload.leave(code)
+    if argv is None:
+        preload.leave(code)
     return code
 
 
