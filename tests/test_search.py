@@ -134,8 +134,15 @@ def test_turns_go_forth_and_back_and_the_slow_leave() -> None:
         return speeds[trial.threads]
 
     last = {t.threads: t for t in trials.in_turns([Trial(threads=n) for n in speeds], rate, float("inf"), 3)}
-    assert order == [1, 2, 3, 2, 1, 1, 2]
-    assert [len(last[n].rates) for n in speeds] == [3, 3, 1]
+    assert order == [1, 2, 3, 3, 2, 1, 1, 2]
+    assert [len(last[n].rates) for n in speeds] == [3, 3, 2]
+
+
+def test_one_slow_turn_is_no_reason_to_leave() -> None:
+    turns = iter([100.0, 20.0, 100.0, 100.0, 100.0, 100.0])
+    trials_of_two = [Trial(threads=1), Trial(threads=2)]
+    last = {t.threads: t for t in trials.in_turns(trials_of_two, lambda trial: next(turns), float("inf"), 3)}
+    assert [len(last[n].rates) for n in (1, 2)] == [3, 3]
 
 
 @pytest.mark.parametrize(

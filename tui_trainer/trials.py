@@ -26,7 +26,7 @@ OUT_OF_TIME = "There was no time left for the rest: --max-seconds gives more."
 BLOCK, ROUNDS = 0.15, 7  # seconds of steps at a stretch, and how often each setting has its turn
 WHOLE_BLOCK, WHOLE_ROUNDS = 0.5, 5  # the same of training with a loader
 FIRST_STEPS, BATCHES = 5, 4  # whose losses are compared; batches that the steps are taken on
-FAR = 0.7  # of the best rate: what is slower after a round does not come back
+FAR = 0.7  # of the best rate: what is slower in each of two rounds does not come back
 TOO_SLOW = 3.0  # times as long as a step in float32: not worth another step
 Tell = Callable[[str], None]
 
@@ -172,7 +172,8 @@ def in_turns(trials: Sequence[Trial], rate: Callable[[Trial], float], ends: floa
             going[place] = replace(trial, rates=(*trial.rates, rate(trial)))
             yield going[place]
         best = {name: max(t.per_second for t in going if t.precision == name) for name in {t.precision for t in going}}
-        going = [trial for trial in going if trial.per_second > FAR * best[trial.precision]]
+        if number:  # one slow turn may be the fault of another program
+            going = [trial for trial in going if max(trial.rates) > FAR * best[trial.precision]]
 
 
 def _some(loader: Loader, seconds: float) -> list[Batch]:

@@ -167,7 +167,7 @@ def advise(best: Recommendation | None, steps: Sequence[Trial], together: Sequen
         reasons["num_workers"] = _why_together(whole, together, best)
         if whole.worker_type != "auto":
             settings["worker_type"] = whole.worker_type
-            reasons["worker_type"] = "They train faster than threads here."
+            reasons["worker_type"] = "Worker processes train faster than threads here."
     elif best is not None:
         settings["num_workers"], reasons["num_workers"] = best.num_workers, best.reason
     remarks: tuple[str, ...] = ()
