@@ -34,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     code = _main(list(sys.argv[1:] if argv is None else argv))
     if argv is None:
         preload.leave(code)
+    preload.settle()
     return code
 
 

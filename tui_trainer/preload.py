@@ -78,11 +78,21 @@ class Beside:
 
 def leave(code: int) -> None:
     """End the process where an import goes on that nobody needs: otherwise the interpreter would wait for it."""
-    if any(thread.name == THREAD for thread in threading.enumerate()):
+    if _going_on():
         logging.shutdown()
         for number, stream in ((1, sys.stdout), (2, sys.stderr)):
             unless_gone(number, stream.flush)
         os._exit(code)
+
+
+def settle() -> None:
+    """Wait for an import that goes on, which changes how the interpreter works meanwhile."""
+    for thread in _going_on():
+        thread.join()
+
+
+def _going_on() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == THREAD]
 
 
 def warm_up() -> None:
