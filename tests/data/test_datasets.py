@@ -1,12 +1,18 @@
 import os
+import pickle
 from pathlib import Path
+from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
+from tui_trainer.data import pipeline
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, Spec, collate
 from tui_trainer.data.folders import scan
 from tui_trainer.data.index import Index
+from tui_trainer.data.jpeg import decoded_part
 
 SPEC = Spec(image_size=16, channels=3, resize="squash")
 
@@ -98,3 +104,46 @@ def test_a_dataset_that_was_sent_to_a_worker_gives_the_same(index: Index) -> Non
     dataset = ImageDataset(index, SPEC, "standard", seed=1)
     copy = pickle.loads(pickle.dumps(dataset))
     assert torch.equal(copy[1, 2].image, dataset[1, 2].image)
+
+
+def of_jpegs(root: Path, damage: bool) -> ImageDataset:
+    """Eight noisy photos of two classes; `damage`: some bytes are missing in the middle of each."""
+    rng = np.random.default_rng(3)
+    for number in range(8):
+        path = root / str(number % 2) / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = cv2.imencode(".jpg", rng.integers(0, 256, (120, 160, 3), dtype=np.uint8))[1].tobytes()
+        path.write_bytes(data[: len(data) * 3 // 4] + data[len(data) * 3 // 4 + 1000 * damage :])
+    return ImageDataset(scan(root, None, 0.25, 0), SPEC, "light", training=True, least=0.1)
+
+
+def test_a_damaged_photo_is_bad_in_every_epoch_however_little_of_it_is_needed(tmp_path: Path) -> None:
+    dataset = of_jpegs(tmp_path, damage=True)
+    bad = [{name for name, _ in dataset.read([(epoch, i) for i in range(8)]).bad} for epoch in range(6)]
+    assert bad[0]
+    assert bad == bad[:1] * 6
+
+
+def test_once_decoded_whole_a_photo_is_decoded_as_far_as_its_crop_with_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("simplejpeg")
+    parts = list[bool]()
+
+    def spy(*given: Any) -> Any:
+        parts.append((found := decoded_part(*given)) is not None)
+        return found
+
+    monkeypatch.setattr(pipeline, "decoded_part", spy)
+    dataset = of_jpegs(tmp_path, damage=False)
+    dataset.read([(0, i) for i in range(8)])
+    assert parts == []
+    addresses = [(epoch, i) for epoch in range(1, 5) for i in range(8)]
+    in_parts = dataset.read(addresses).inputs
+    assert sum(parts) > 8
+    del parts[:]
+    in_a_worker = pickle.loads(pickle.dumps(dataset))
+    assert torch.equal(torch.cat([in_a_worker.read([address]).inputs for address in addresses[:8]]), in_parts[:8])
+    assert parts == []
+    monkeypatch.setattr(pipeline, "decoded_part", lambda *_: None)
+    assert torch.equal(dataset.read(addresses).inputs, in_parts)

@@ -73,6 +73,11 @@ class ImageDataset(Dataset[Sample]):
         self.shape = (spec.image_size, spec.image_size, spec.channels)
         self.pipeline = Pipeline(spec, augment, seed, scaled=training, least=least, shrinks=shrinks)
         self.kept: Slots | None = None
+        self._whole: npt.NDArray[np.uint32] | None = None  # bytes of each file that was decoded whole, 0 if none was
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A worker process sees for itself which files are whole."""
+        return {**self.__dict__, "_whole": None}
 
     def __len__(self) -> int:
         return len(self._index)
@@ -134,7 +139,7 @@ class ImageDataset(Dataset[Sample]):
     def _fill(self, row: Tensor, epoch: int, index: int) -> None:
         """One sample, through what is kept of its image if anything can be."""
         if self.kept is None and not self.pipeline.shrinks:
-            self.pipeline.fill(self._encoded(index), row, epoch, index)
+            self._filled(self._encoded(index), row, epoch, index)
             return
         pixels = None if self.kept is None else self.kept.get(index, self._path)
         if pixels is None:
@@ -142,11 +147,19 @@ class ImageDataset(Dataset[Sample]):
             data = self._encoded(index)
             pixels = self.pipeline.stored(data, None if self.kept is None else self.kept.room(index))
             if pixels is None:
-                self.pipeline.fill(data, row, epoch, index)
+                self._filled(data, row, epoch, index)
                 return
             if self.kept is not None and stamp is not None:
                 self.kept.put(index, pixels, stamp)
         self.pipeline.fill_from(pixels, row, epoch, index)
+
+    def _filled(self, data: bytes, row: Tensor, epoch: int, index: int) -> None:
+        """One sample from its file; what is damaged shows in the whole of it only, so that this comes first."""
+        if self._whole is None:
+            self._whole = np.zeros(len(self._index), np.uint32)
+        size = len(data) & 0xFFFFFFFF
+        self.pipeline.fill(data, row, epoch, index, is_whole=bool(self._whole[index] == size))
+        self._whole[index] = size
 
     def _path(self, index: int) -> bytes | None:
         return os.path.join(self._root, self._index.name(index)) if self._pictures is None else None

@@ -1,24 +1,25 @@
 """JPEG with simplejpeg where it is installed (extra `jpeg`): OpenCV's pixels bit for bit, in less time.
 
 A crop needs nothing of the rows below it. The coded data can only be read from the top on, but decoding ends with as
-many rows as the frame states: with less stated there, the rows below cost nothing.
+many rows as the frame states: with less stated there, the rows below cost nothing. What is lost or damaged in a file
+is only noticed at the end of its data, so that this is for files that were decoded whole before.
 """
 
 from __future__ import annotations
 
 import importlib
+import re
 import threading
 from types import ModuleType
 
 import numpy as np
 
-from tui_trainer.data import short_jpeg
 from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import BadImageError, Pixels, decode_as, require_size, upright
 from tui_trainer.data.header import MEGAPIXELS, Header
 
 _LARGEST_KEPT = 64 << 20  # bytes of a buffer that is kept for the next image
-_END, _TAIL = b"\xff\xd9", 256  # of a file that is not truncated, and what programs append
+_LEFT = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd[0-79]$")  # libjpeg's word for the rest
 _BELOW = 2  # rows that the colours of the last one are blended with, if they are coded at half of the size
 _WORTH = 15 / 16  # of the rows: the copy of the file costs more than what is left out otherwise
 
@@ -73,12 +74,12 @@ def decoded_part(
     """A picture from its first coded row to the last one that `box` needs, and that box in it.
 
     `box` counts in pixels of the whole picture, decoded at `reduce`; within it they are those of `decoded`, and valid
-    as long. None: little would be left out, or the file is of another kind, or it looks damaged.
+    as long. None: little would be left out, or the file is of another kind, or libjpeg complains of what is decoded.
 
     Raises:
         BadImageError: it is too large.
     """
-    if _library is None or not head.height_at or head.mode == "cmyk" or _END not in data[-_TAIL:]:
+    if _library is None or not head.height_at or head.mode == "cmyk":
         return None
     require_size(head, max_megapixels)
     height, width = -(-head.height // reduce), -(-head.width // reduce)
@@ -86,20 +87,18 @@ def decoded_part(
     rows = _rows(head.orientation, box, height, width) + _BELOW
     if rows * reduce > coded[0] * _WORTH:
         return None
-    shorter = data[: head.height_at] + (rows * reduce).to_bytes(2, "big") + data[head.height_at + 2 :]
+    pixels = _buffer(rows * coded[1] * channels)[: rows * coded[1] * channels].reshape(rows, coded[1], channels)
     try:
-        pixels: Pixels = _library.decode_jpeg(
-            shorter,
+        _library.decode_jpeg(
+            data[: head.height_at] + (rows * reduce).to_bytes(2, "big") + data[head.height_at + 2 :],
             "GRAY" if channels == 1 else "RGB",
             min_height=rows if reduce > 1 else 0,
             min_width=coded[1] if reduce > 1 else 0,
-            buffer=_buffer(rows * coded[1] * channels),
-            strict=False,  # it warns of the data that are left
+            buffer=pixels,
         )
-    except ValueError:
-        return None
-    if pixels.shape[:2] != (rows, coded[1]) or short_jpeg.may_be(head, shorter, pixels, reduce):
-        return None
+    except ValueError as error:  # the pixels are there, if what is left was all that there was to say
+        if not _LEFT.match(str(error)):
+            return None
     down = height - rows if head.orientation in (3, 4) else 0
     right = width - rows if head.orientation in (6, 7) else 0
     within = box._replace(top=box.top - down, left=box.left - right)

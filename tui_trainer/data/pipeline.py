@@ -51,8 +51,10 @@ class Pipeline:
         self.random, self.channels = preset != "none", spec.channels
         self._change = build_change(preset)
 
-    def fill(self, data: bytes, row: Tensor, epoch: int, index: int) -> None:
+    def fill(self, data: bytes, row: Tensor, epoch: int, index: int, *, is_whole: bool = False) -> None:
         """Write the image of a file into `row` (S, S, C) uint8.
+
+        `is_whole`: it was decoded whole before, so that a part of it may do.
 
         Raises:
             BadImageError: it cannot be decoded.
@@ -64,7 +66,7 @@ class Pipeline:
         random = Random(self._seed, epoch, index)
         box = random_box(head.height, head.width, self._least, random)
         reduce = self._scale(head, box.height, box.width, self._spec.image_size, self._spec.image_size)
-        self._cut(*self._part(head, data, box, reduce), row)
+        self._cut(*self._part(head, data, box, reduce, is_whole), row)
         self._finish(row, random)
 
     def fill_from(self, pixels: Pixels, row: Tensor, epoch: int, index: int) -> None:
@@ -134,13 +136,13 @@ class Pipeline:
     def _decoded(self, head: Header, data: bytes, reduce: int = 1, room: Pixels | None = None) -> Pixels:
         return decoded(head, data, self._spec.channels, reduce, room, self._spec.max_megapixels)
 
-    def _part(self, head: Header, data: bytes, box: Box, reduce: int) -> tuple[Pixels, Box]:
-        """The image at `reduce`, as far down as the box reaches, and the box in it."""
-        spec = self._spec
-        height, width = -(-head.height // reduce), -(-head.width // reduce)
-        part = decoded_part(head, data, spec.channels, _moved(box, head, height, width), reduce, spec.max_megapixels)
-        if part is not None:
-            return part
+    def _part(self, head: Header, data: bytes, box: Box, reduce: int, is_whole: bool) -> tuple[Pixels, Box]:
+        """The image at `reduce`, if it `is_whole` only as far down as the box reaches, and the box in it."""
+        if is_whole:
+            moved = _moved(box, head, -(-head.height // reduce), -(-head.width // reduce))
+            part = decoded_part(head, data, self._spec.channels, moved, reduce, self._spec.max_megapixels)
+            if part is not None:
+                return part
         pixels = self._decoded(head, data, reduce)
         return pixels, _moved(box, head, pixels.shape[0], pixels.shape[1])
 
