@@ -141,6 +141,13 @@ def test_write_makes_a_file_that_the_configuration_is_read_from(
             tune_command.main(["data", *words])
 
 
+def test_without_advice_nothing_is_written(fake: Fake, tmp_path: Path) -> None:
+    fake({0: 1000.0, 1: 1900.0}, skipped=(0, 1))
+    with pytest.raises(ConfigError, match="not written"):
+        tune_command.main(["data", "--write", str(tmp_path / "x.toml")])
+    assert not (tmp_path / "x.toml").exists()
+
+
 def test_no_workers_advised_leave_nothing_behind_that_needs_them(fake: Fake, tmp_path: Path) -> None:
     file = tmp_path / "tuned.toml"
     fake({0: 1900.0, 2: 1000.0})

@@ -67,8 +67,11 @@ def main(argv: Sequence[str]) -> int:
     if not complete:
         print("tui-trainer: stopped before everything was measured.", file=sys.stderr)
         return INTERRUPTED
-    if grid.write is not None and advice is not None:
-        _write(grid.write, resolved, advice)
+    if grid.write is None:
+        return 0
+    if advice is None:
+        raise ConfigError(f"{display(grid.write)} is not written: too little could be measured to advise anything.")
+    _write(grid.write, resolved, advice)
     return 0
 
 

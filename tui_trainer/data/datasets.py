@@ -76,7 +76,7 @@ class ImageDataset(Dataset[Sample]):
         self._whole: npt.NDArray[np.uint32] | None = None  # bytes of each file that was decoded whole, 0 if none was
 
     def __getstate__(self) -> dict[str, Any]:
-        """A worker process sees for itself which files are whole."""
+        """A worker process sees for itself which files are whole; one that ends with its epoch never knows."""
         return {**self.__dict__, "_whole": None}
 
     def __len__(self) -> int:

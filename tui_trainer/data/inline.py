@@ -26,7 +26,8 @@ class Inline:
         self._each = dataset.row_bytes
         self._batches: Any = BatchSampler(order, batch_size, drop_last)  # type: ignore[arg-type]
         self._many = max(1, TOGETHER // (batch_size * self._each))
-        self._pool, self._large = Pool(batch_size * self._each, np.dtype(np.uint8)), Pool(0, np.dtype(np.uint8))
+        self._pool = Pool(batch_size * self._each, np.dtype(np.uint8))
+        self._large: Pool | None = None
 
     def __iter__(self) -> Iterator[RawBatch]:
         """An epoch."""
@@ -41,7 +42,7 @@ class Inline:
         if self._drop_last:
             samples = samples[: len(samples) // size * size]
         at_once = self._many * size
-        if not self._large.size:
+        if self._large is None:
             self._large = Pool(at_once * self._each, np.dtype(np.uint8))
         for begin in range(0, len(samples), at_once):
             some = samples[begin : begin + at_once]

@@ -116,7 +116,8 @@ def _mixed(state: int) -> int:
 class Normalize:
     """(N, S, S, C) uint8 to (N, C, S, S) float32, (x / 255 - mean) / std, on the device, once a batch.
 
-    On the CPU it is one pass where there is an operation for it; else it is written into memory that is used again as
+    On the CPU it is one pass where there is an operation for it and the batch has a size for which that is quicker, the
+    last bit may be another one; else it is written into memory that is used again as
     soon as nobody refers to it, because fresh pages cost more than the arithmetic.
     """
 

@@ -99,9 +99,13 @@ def measure_rates(config: Config, after: Background[Any] | None = None) -> Backg
     """The speed with each number of threads and workers, and in 16 bits."""
 
     def work(tell: Tell) -> Iterator[Measurement | Trial]:
+        from tui_trainer.heap import give_back
         from tui_trainer.search import search
 
-        yield from search(config, tell=tell)
+        try:
+            yield from search(config, tell=tell)
+        finally:
+            give_back()
 
     return Background(work, config, after)
 
