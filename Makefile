@@ -2,7 +2,7 @@
 # make test   install what tests need and run them
 # make lint   style, types and import contracts
 # make soak   the long tests, which `make test` leaves out
-# make bench  measure the speed beside timm, Lightning, fastai and others; about half an hour
+# make bench  measure the speed beside timm, Lightning, fastai and others; about 17 minutes
 # make docs   write the settings table of the README and its pictures again
 # make lock   pin every dependency again, in constraints.txt
 

@@ -1,6 +1,6 @@
 """Image files to normalised float batches, against torchvision and timm: bars 1 to 5.
 
-    python -m benchmarks.loading [train] [large] [evaluation] [transport] [cache] [--rounds 7] [--short] [--photos DIR]
+    python -m benchmarks.loading [PART ...] [--rounds 7] [--short] [--photos DIR]
 
 Both sides use two workers that stay, batches of 32, and the same random crops in kind. The first epoch of each side is
 not counted: in it a photo of ours is decoded whole, later ones only down to the crop. Kernels alone are decode,
@@ -249,11 +249,11 @@ def cache(folder: Path, count: int, rounds: int) -> None:
         part, _, kind = name.partition(" from ")
         if kind:
             bar("5", name, found.ratio(f"{part}, torchvision", name), 20 if part == "train" else 100)
-    filling(folder, count, rounds)
 
 
 def filling(folder: Path, count: int, rounds: int) -> None:
     """The first epoch, which fills, without what is before it: looking at sizes, removing the files of the last one."""
+    made.photos(folder, count, 500, 375)
     ready: dict[str, Callable[[], None]] = {}
     held: dict[str, Data] = {}
 
@@ -295,6 +295,7 @@ class _Again:
 
 
 PARTS: dict[str, tuple[Callable[..., None], int]] = {
+    "filling": (filling, 640),  # first, as in a process that has just begun
     "train": (train, 640),
     "large": (large, 96),
     "evaluation": (evaluation, 640),
