@@ -31,7 +31,7 @@ from tui_trainer.text import display
 
 SMALL_NETWORK = 1_000_000  # parameters
 DEFAULT_THREADS = torch.get_num_threads()  # before anything here has set it
-EVENTS_PER_EPOCH, EVENTS_OF_SMALL, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 25, 20, 5
+EVENTS_PER_EPOCH, EVENTS_OF_SMALL, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 16, 20, 5
 
 
 @dataclass

@@ -132,16 +132,21 @@ def test_batches_that_are_gathered_together_are_those_of_one_after_another(
     """With a last batch that is short, or left out, and from the midst of an epoch on."""
     values: dict[str, Any] = {"augment": "none", "normalize": "none", "batch_size": 7, "sampler": sampler}
     values |= {"shuffle": sampler == "default"}
+    cpu = torch.device("cpu")
     monkeypatch.setattr(inline, "TOGETHER", 3 * 7 * SIZE * SIZE * 3)
     for drop_last in (False, True):
         values["drop_last"] = drop_last
         plain = built(digits60, cache="off", **values)
         kept = built(digits60, cache="memory", cache_limit=limit, **values)
         assert equal(epochs(kept), epochs(plain))
+        ready, wanted = kept.prepare(cpu, channels_last=True), plain.prepare(cpu, channels_last=True)
         for here, there in zip(kept.train.epoch(2, 2), plain.train.epoch(2, 2), strict=True):
             assert here.number == there.number
             assert torch.equal(here.inputs, there.inputs)
             assert torch.equal(here.targets, there.targets)
+            assert torch.equal(ready(here)[0], wanted(there)[0])
+        assert any(batch.block for batch in kept.train.epoch(3)) is (limit is None)  # type: ignore[attr-defined]
+        assert not list(kept.train.epoch(2, kept.train.batches))
 
 
 def test_shrinking_is_the_same_whether_there_or_not(photos: Path, decodings: list[int]) -> None:

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tui_trainer.data import one_pass
+from tui_trainer.data.block import Block
 from tui_trainer.data.one_pass import OnePass, build_one_pass
 from tui_trainer.data.transforms import Normalize
 
@@ -64,6 +65,21 @@ def test_large_batches_take_it_and_those_that_do_not_fit_the_other_way(monkeypat
     for other in (batch(2, 225), images[:0], batch(2, 32), images[:, :, :220]):
         assert normalize(other).shape == other.permute(0, 3, 1, 2).shape
     assert not taken
+
+
+@pytest.mark.parametrize("channels_last", [True, False])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("count", "size"), [(5, 16), (4, 33), (32, 28), (8, 128)])  # the last alone fits one pass
+def test_a_batch_of_a_block_is_what_it_is_alone(count: int, size: int, channels: int, channels_last: bool) -> None:
+    images = batch(3 * count, size, channels)
+    block = Block(images, torch.zeros(3 * count), count)
+    normalize = Normalize(MEAN[:channels], STD[:channels], CPU, channels_last=channels_last)
+    for place in (2, 0, 1):
+        alone = normalize(images[place * count : (place + 1) * count])
+        of_it = normalize.part(block, place)
+        assert torch.equal(of_it, alone)
+        assert of_it.stride() == alone.stride()
+        assert of_it.data_ptr() != alone.data_ptr()
 
 
 def wrong(*given: Any) -> torch.Tensor:

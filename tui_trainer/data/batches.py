@@ -62,16 +62,22 @@ class Data:
     def prepare(self, device: torch.device, *, channels_last: bool = False) -> Callable[[Any], tuple[Tensor, Tensor]]:
         """What takes a batch to the device: inputs normalised, numbers to predict in standard deviations."""
         normalize: Callable[[Tensor], Tensor] = Standardize(self.mean, self.std)
+        blocks: Normalize | None = None
         if isinstance(self.index.inputs, Own):
             normalize = as_floats
         elif self.spec.image_size:
-            normalize = Normalize(self.mean, self.std, device, channels_last=channels_last)
+            normalize = blocks = Normalize(self.mean, self.std, device, channels_last=channels_last)
+        if device.type != "cpu":
+            blocks = None  # a block is never copied there whole
         targets = Standardize(self.target_mean, self.target_std) if self.target_mean else None
         upload = upload_to(device)
 
         def to_device(batch: Batch) -> tuple[Tensor, Tensor]:
             inputs, wanted = upload(batch.inputs, batch.targets)
-            return normalize(inputs), wanted if targets is None else targets(wanted)
+            wanted = wanted if targets is None else targets(wanted)
+            if blocks is not None and batch.block is not None:
+                return blocks.part(batch.block, batch.place), wanted
+            return normalize(inputs), wanted
 
         return to_device
 

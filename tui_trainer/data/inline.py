@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import BatchSampler
 
+from tui_trainer.data.block import Block
 from tui_trainer.data.buffers import Pool
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 
@@ -31,13 +32,16 @@ class Inline:
 
     def __iter__(self) -> Iterator[RawBatch]:
         """An epoch."""
-        if self._dataset.keeps_whole and self._many > 1:
-            yield from self._together()
-            return
         for addresses in self._batches:
             yield self._dataset.read(addresses, self._pool.take()[: len(addresses) * self._each])
 
-    def _together(self) -> Iterator[RawBatch]:
+    @property
+    def has_blocks(self) -> bool:
+        """Whether `blocks` is worth it."""
+        return self._dataset.keeps_whole and self._many > 1
+
+    def blocks(self) -> Iterator[Block | RawBatch]:
+        """An epoch, as many full batches at a time as are kept whole."""
         size, samples = self._size, self._order.samples()
         if self._drop_last:
             samples = samples[: len(samples) // size * size]
@@ -48,10 +52,14 @@ class Inline:
             some = samples[begin : begin + at_once]
             memory = self._large.take()[: len(some) * self._each].view(len(some), *self._dataset.shape)
             whole = self._dataset.whole(some, memory, lend=True)
-            for at in range(0, len(some), size):
-                if whole is not None:
-                    yield RawBatch(inputs=whole.inputs[at : at + size], targets=whole.targets[at : at + size], bad=[])
-                    continue
-                addresses = [(self._order.epoch, index) for index in some[at : at + size].tolist()]  # nothing is drawn
-                yield self._dataset.read(addresses, memory[at : at + size].view(-1))
+            full = len(some) // size * size
+            if whole is not None:
+                if full:
+                    yield Block(whole.inputs[:full], whole.targets[:full], size)
+                if full < len(some):
+                    yield RawBatch(whole.inputs[full:], whole.targets[full:], [])
+            else:
+                for at in range(0, len(some), size):
+                    addresses = [(self._order.epoch, index) for index in some[at : at + size].tolist()]  # nothing drawn
+                    yield self._dataset.read(addresses, memory[at : at + size].view(-1))
             del whole, memory

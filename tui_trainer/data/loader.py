@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader, Dataset
 from tui_trainer.background import not_from_here
 from tui_trainer.config import Config
 from tui_trainer.data.bad_files import BadFiles
+from tui_trainer.data.block import Block
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 from tui_trainer.data.inline import Inline
 from tui_trainer.data.order import EpochBatches
@@ -47,12 +48,17 @@ ALONE = {
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch for the loop: inputs, of images (N, S, S, C) uint8; targets (N,) int64 or (N, K); `number` from 1."""
+    """A batch for the loop: inputs, of images (N, S, S, C) uint8; targets (N,) int64 or (N, K); `number` from 1.
+
+    `block`: of which it is the one at `place`.
+    """
 
     inputs: Tensor
     targets: Tensor
     number: int
     warnings: tuple[str, ...]
+    block: Block | None = None
+    place: int = 0
 
 
 class Loader(Protocol):
@@ -110,12 +116,32 @@ class EpochLoader:
 
         A batch of which fewer files than the model needs could be read is empty.
         """
+        if isinstance(self._loader, Inline) and self._loader.has_blocks and self._least <= self.batch_size:
+            return self._from_blocks(self._loader, number, start)
+        return self._one_by_one(number, start)
+
+    def _one_by_one(self, number: int, start: int) -> Iterator[Batch]:
         raw: RawBatch
         for count, raw, told in lasting(partial(self._opened, number), start, self._renew, self._patience):
-            inputs, targets = raw.inputs, raw.targets
-            if targets.shape[0] < self._least:
-                inputs, targets = inputs[:0], targets[:0]
-            yield Batch(inputs, targets, count, told + self._told(raw))
+            yield self._batch(raw, count, told)
+
+    def _from_blocks(self, inline: Inline, number: int, start: int) -> Iterator[Batch]:
+        """The same; what is between the memory and the loop is gone through once for many batches."""
+        count = start
+        self._order.epoch, self._order.start = number, min(start * self.batch_size, self._order.length)
+        for some in inline.blocks():
+            if isinstance(some, RawBatch):
+                count += 1
+                yield self._batch(some, count)
+                continue
+            for place, (inputs, targets) in enumerate(some.batches):
+                count += 1
+                yield Batch(inputs, targets, count, (), some, place)
+
+    def _batch(self, raw: RawBatch, count: int, told: tuple[str, ...] = ()) -> Batch:
+        enough = raw.targets.shape[0] >= self._least
+        inputs, targets = (raw.inputs, raw.targets) if enough else (raw.inputs[:0], raw.targets[:0])
+        return Batch(inputs, targets, count, told + self._told(raw))
 
     def _opened(self, number: int, start: int) -> Iterator[RawBatch]:
         self._order.epoch, self._order.start = number, start * (1 if self._own else self.batch_size)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
+from tui_trainer.data.block import Block
 from tui_trainer.data.buffers import Pool, Scratch
 from tui_trainer.data.decode import Pixels
 from tui_trainer.data.one_pass import OnePass, build_one_pass
@@ -133,9 +134,26 @@ class Normalize:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise a batch that is on the device already."""
+        return self._in_one_pass(images) if self._fits(images) else self._in_two(images)
+
+    def part(self, block: Block, place: int) -> Tensor:
+        """Normalise the batch of a block at `place`, bit for bit as on its own."""
+        return block.made(self._many, place)
+
+    def _many(self, images: Tensor, size: int) -> Tensor:
+        return self._in_one_pass(images) if self._fits(images[:size]) else self._in_two(images)
+
+    def _fits(self, images: Tensor) -> bool:
+        return (
+            self._channels_last and self._device.type == "cpu" and OnePass.fits(images) and self._one_pass is not None
+        )
+
+    def _in_one_pass(self, images: Tensor) -> Tensor:
+        assert self._one_pass is not None
+        return self._one_pass(images).permute(0, 3, 1, 2)
+
+    def _in_two(self, images: Tensor) -> Tensor:
         count, height, width, channels = images.shape
-        if self._channels_last and self._device.type == "cpu" and OnePass.fits(images) and self._one_pass is not None:
-            return self._one_pass(images).permute(0, 3, 1, 2)
         if self._channels_last:
             flat = self._empty((count, height, width * channels), torch.float32)
             scale, shift = self._row(width)
