@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,15 +23,16 @@ from tui_trainer.engine.schedule import gamma_of
 from tui_trainer.errors import ConfigError
 from tui_trainer.events import Event, SettingChanged
 from tui_trainer.heap import keep_freed
+from tui_trainer.idle import Moment
 from tui_trainer.loader_facts import lack_of_shared_memory
 from tui_trainer.metric_names import HEADLINES, OF_TASK
 from tui_trainer.models import catalog
 from tui_trainer.settings import AUTO, Value
+from tui_trainer.small_threads import DEFAULT_THREADS, threads_of_small
 from tui_trainer.strategy import FSDP
 from tui_trainer.text import display
 
 SMALL_NETWORK = 1_000_000  # parameters
-DEFAULT_THREADS = torch.get_num_threads()  # before anything here has set it
 EVENTS_PER_EPOCH, EVENTS_OF_SMALL, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 16, 20, 5
 
 
@@ -176,26 +178,29 @@ def _scale_lr(choices: Choices) -> None:
     choices.config = choices.config.replace(lr_base_size=0)  # done: a run from its config.toml does not scale again
 
 
-def choose_threads(choices: Choices, model: nn.Module) -> None:
-    """Settle the number of CPU threads, before the first operation that counts.
+def choose_threads(
+    choices: Choices, model: nn.Module, shape: Sequence[int], device: torch.device, since: Moment | None
+) -> None:
+    """Settle the number of CPU threads for inputs of `shape`, before the first operation that counts.
 
-    With two a small network is up to 1.5 times as fast on an idle machine, and crawls (5 to 18 times slower, measured)
-    as soon as something else wants a core; `tune` tells what it is here. Results are bit-equal for equal numbers only,
-    so that one thread also makes machines agree.
+    Results are bit-equal for equal numbers only. `since`: see `threads_of_small`.
     """
     if choices.config.recipe.threads is None:
         if is_small(model):
-            choices.choose("a small network", threads=1)
+            threads, reason = threads_of_small(choices.config, model, shape, device, since)
+            choices.choose(reason, threads=threads)
         else:
             choices.choose("torch's choice", threads=DEFAULT_THREADS)
     torch.set_num_threads(choices.config.recipe.threads or 1)
 
 
 def choose_computing(
-    choices: Choices, model: nn.Module, index: Index, device: torch.device, batches_of_epoch: int
+    choices: Choices, model: nn.Module, index: Index, device: torch.device, batches_of_epoch: int, since: Moment | None
 ) -> None:
     """Settle how a model computes, threads and memory format, and how often it is told of."""
-    choose_threads(choices, model)
+    arguments = model_arguments(choices.config, index)
+    shape = arguments["shape"] or catalog.shape_of(arguments["channels"], arguments["image_size"])
+    choose_threads(choices, model, shape, device, since)
     _choose_layout(choices, model, index, device)
     choose_log_every(choices, model, batches_of_epoch)
 

@@ -25,6 +25,7 @@ from tui_trainer.engine.loader import Batch
 from tui_trainer.engine.metrics import build_measure
 from tui_trainer.engine.step import train_step
 from tui_trainer.errors import DataError
+from tui_trainer.idle import now
 from tui_trainer.loader_facts import Facts
 from tui_trainer.models import catalog
 from tui_trainer.recipe import in_memory_format, parts_of
@@ -45,7 +46,7 @@ class Bench:
     """
 
     def __init__(self, config: Config, tell: Callable[[str], None] = lambda text: None) -> None:
-        self._choices = Choices(config)
+        self._choices, self._since = Choices(config), now()
         self.device = device_of(config.recipe.device)
         tell("scanning the dataset")
         self.index = batches.scan(config)
@@ -88,7 +89,7 @@ class Bench:
     def job(self, data: Data) -> Job:
         """A run over these loaders with the whole recipe, whose model learns nothing that is kept."""
         model = catalog.build(self.config.model.model, **model_arguments(self.config, self.index))
-        choose_computing(self._choices, model, self.index, self.device, data.train.batches)
+        choose_computing(self._choices, model, self.index, self.device, data.train.batches, self._since)
         choose_recipe(self._choices, self.device)
         model = in_memory_format(model, self.config).to(self.device)
         return Job(

@@ -13,6 +13,7 @@ from tui_trainer.bench import Bench
 from tui_trainer.config import Config
 from tui_trainer.text import duration
 from tui_trainer.tune import timed_step
+from tui_trainer.tune_facts import threads_in_words
 
 VALIDATION = 1 / 3  # a forward pass takes about a third of a step
 
@@ -27,6 +28,7 @@ class DryStep:
     epochs: int
     megabytes: float
     device: str
+    threads: int
 
     @property
     def epoch_seconds(self) -> float:
@@ -41,7 +43,8 @@ class DryStep:
             if self.steps_per_epoch
             else "how many an epoch of this stream has is known when one has ended."
         )
-        step = f"A step takes {1000 * self.step_seconds:.3g} ms on {self.device}"
+        threads = f" with {threads_in_words(self.threads)}" if self.device == "cpu" else ""
+        step = f"A step takes {1000 * self.step_seconds:.3g} ms on {self.device}{threads}"
         return f"{step}: {whole} Memory at most {self.megabytes:,.0f} MB."
 
 
@@ -64,6 +67,7 @@ def dry_step(config: Config) -> DryStep:
         epochs=config.recipe.epochs,
         megabytes=_most_memory(device),
         device=str(device),
+        threads=torch.get_num_threads(),
     )
 
 

@@ -107,7 +107,12 @@ class RecipeConfig:
     seed: int = setting(0, "Fixes split, order, augmentation and first weights.", ge=0, le=2**32 - 1)
     deterministic: bool = setting(False, "Refuse operations whose result varies from run to run.")
     device: str = setting("auto", "auto, cpu, cuda, cuda:1, mps.", metavar="NAME")
-    threads: int | None = setting(None, "CPU threads; auto: 1 for a small network, else torch's choice.", ge=1, le=1024)
+    threads: int | None = setting(
+        None,
+        "CPU threads; auto: of a small network 2 on an idle machine and else 1, of others torch's choice.",
+        ge=1,
+        le=1024,
+    )
 
     def __post_init__(self) -> None:
         if self.class_weights not in ((), ("balanced",)) and not all(_is_weight(w) for w in self.class_weights):

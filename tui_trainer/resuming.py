@@ -64,6 +64,10 @@ class Saved:
                 f"A run is resumed with the settings it began with: {what} cannot change. Start a new run."
             )
 
+    def with_threads(self, config: Config) -> Config:
+        """The configuration with the number of CPU threads that the run began with, where it leaves that open."""
+        return config if config.recipe.threads else config.replace(threads=self.values.get("threads"))
+
     def require_same_data(self, index: Index, *, allow: bool) -> None:
         """Refuse another dataset, unless changes are to be allowed; other classes are never.
 

@@ -42,6 +42,7 @@ from tui_trainer.errors import TrainingError
 from tui_trainer.events import Warned
 from tui_trainer.every import parse_every
 from tui_trainer.failures import in_words, is_out_of_memory
+from tui_trainer.idle import Moment
 from tui_trainer.models import catalog
 from tui_trainer.rank_parts import begin_apart, require_same, seed_all, shard_out, sharded, synchronised
 from tui_trainer.recipe import in_memory_format, parts_of
@@ -64,12 +65,14 @@ def prepare(
     cancelled: Callable[[], bool] = lambda: False,
     ranks: Ranks | None = None,
     seen: FirstLook | None = None,
+    since: Moment | None = None,
 ) -> Run:
     """Build every part of a run; its folder is made last, when nothing can be refused any more.
 
     `tell` hears what is being done, in a few words, for whoever waits; `made` gets the folder as soon as it is
     there. `given` names the settings that a resumed run shall not take from where it stood. `cancelled` ends a
-    download. `seen` is the dataset, if it was scanned already.
+    download. `seen` is the dataset, if it was scanned already. `since`: how busy the machine is is judged from then on;
+    without it a small network takes one thread.
 
     Raises:
         UserError: a setting, the data, the model or the folder does not do.
@@ -78,11 +81,12 @@ def prepare(
         tensorboard.require()
     ranks = ranks or Alone()
     if not config.run.resume:
-        return _prepare(config, None, None, tell, given, made, cancelled, ranks, seen)
+        return _prepare(config, None, None, tell, given, made, cancelled, ranks, seen, since)
     lock = RunLock(find_run(config.run.resume)) if ranks.rank == 0 else None
     ranks.by_first(lambda: _hold(lock))
     try:
-        return _prepare(config, Saved(config), lock, tell, given, made, cancelled, ranks, None)
+        saved = Saved(config)
+        return _prepare(saved.with_threads(config), saved, lock, tell, given, made, cancelled, ranks, None, since)
     except BaseException:
         if lock:
             lock.release()
@@ -104,6 +108,7 @@ def _prepare(
     cancelled: Callable[[], bool],
     ranks: Ranks,
     seen: FirstLook | None,
+    since: Moment | None,
 ) -> Run:
     device = device_of(config.recipe.device)
     more: dict[str, Any] = {
@@ -123,7 +128,7 @@ def _prepare(
     choose_recipe(choices, device)
     seed_all(config.recipe.seed)
     model = _model(choices.config, data)
-    choose_computing(choices, model, index, device, data.train.batches)
+    choose_computing(choices, model, index, device, data.train.batches, since if ranks.size == 1 else None)
     branch = Branch(config.run.branch) if config.run.branch and not saved else None
     if branch:
         choices.config = choices.config.replace(branch=branch.parent, pretrained="")

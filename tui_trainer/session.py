@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from tui_trainer import preload
+from tui_trainer import idle, preload
 from tui_trainer.background import Background
 from tui_trainer.commands import LIVE_SETTINGS, Abort, Command, Set, Stop
 from tui_trainer.config import SETTINGS, Config
@@ -90,10 +90,11 @@ class LocalSession:
 
     def _one(self, config: Config, given: Collection[str]) -> Generator[Event, None, Config | None]:
         """Build a run and train it; with what to go on, where memory ran out."""
+        since = idle.now()
         seen = self._first_look(config)
         from tui_trainer.run import prepare
 
-        run = prepare(config, self._tell, given, self._made, lambda: self._given_up, self._ranks, seen)
+        run = prepare(config, self._tell, given, self._made, lambda: self._given_up, self._ranks, seen, since)
         handler = logging.FileHandler(run.folder.log, encoding="utf-8")
         handler.setFormatter(logging.Formatter(LOG_FORMAT))
         logging.getLogger().addHandler(handler)
