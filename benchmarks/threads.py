@@ -1,18 +1,22 @@
 """Our choice of threads beside torch's own, on an idle machine and beside two busy loops: bar 9.
 
-    python -m benchmarks.threads [--rounds 7] [--short]
+    python -m benchmarks.threads [--rounds 9] [--short]
 
-Each side is a process of its own, because the way in which threads wait is settled when torch is loaded.
+Each side is a process of its own, because the way in which threads wait is settled when torch is loaded, and the number
+of threads is chosen at the start. It is started anew for each round: one process computes up to a third faster than the
+next of the same program, as its memory happens to lie. What becomes of a number that was chosen on an idle machine when
+busy loops come later is printed too, without a bar.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
 
 from benchmarks.measuring import arguments, bar
 
@@ -20,6 +24,8 @@ STEPS = """
 import sys, time
 ours, seconds = sys.argv[1] == "ours", float(sys.argv[2])
 if ours:
+    from tui_trainer.idle import now
+    since = now()  # as a session does
     from tui_trainer.waiting import set_waiting
     set_waiting()  # as the command line does
 import torch
@@ -31,10 +37,11 @@ for name in sys.argv[3:]:
     side, count = (32, 32) if name == "lenet" else (64, 4)
     model = catalog.build(name, num_classes=10, channels=3, image_size=side, args=())
     if ours:
-        choose_threads(Choices(Config()), model)
+        choose_threads(Choices(Config()), model, (3, side, side), torch.device("cpu"), since)
     optimizer, loss_func = torch.optim.SGD(model.parameters(), lr=0.01), torch.nn.CrossEntropyLoss()
     inputs, targets = torch.randn(count, 3, side, side), torch.randint(10, (count,))
     made.append((model, optimizer, loss_func, inputs, targets, torch.get_num_threads() if ours else own))
+print(*(threads for *_, threads in made), flush=True)
 for _ in sys.stdin:
     for model, optimizer, loss_func, inputs, targets, threads in made:
         if threads != torch.get_num_threads():
@@ -53,24 +60,31 @@ for _ in sys.stdin:
 BUSY = "while True: pass"
 
 
-class Side:
-    """A process that measures when it is asked to; it is started once, which takes longer than a round."""
+MODELS, WHO = ("lenet", "resnet18"), ("ours", "torch")
 
-    def __init__(self, who: str, models: Sequence[str], seconds: float) -> None:
+
+class Side:
+    """A process that measures when it is asked to; `threads` of each model is what it has chosen."""
+
+    def __init__(self, who: str, seconds: float) -> None:
         plain = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "GOMP_"))}
-        words = [sys.executable, "-c", STEPS, who, str(seconds), *models]
+        words = [sys.executable, "-c", STEPS, who, str(seconds), *MODELS]
         self._process = subprocess.Popen(words, env=plain, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.threads = self._told()
 
     def rates(self) -> list[float]:
         """Steps a second of each model, one after the other."""
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         self._process.stdin.write("\n")
         self._process.stdin.flush()
+        return list(map(float, self._told()))
+
+    def _told(self) -> list[str]:
+        assert self._process.stdout is not None
         told = self._process.stdout.readline().split()
         if not told:
             raise RuntimeError("the measuring process has ended")
-        return list(map(float, told))
+        return told
 
     def close(self) -> None:
         """End it."""
@@ -79,42 +93,57 @@ class Side:
         self._process.wait()
 
 
-def compare(sides: Mapping[str, Side], models: Sequence[str], rounds: int) -> dict[str, float]:
-    """Ours / torch's own for each model, the median of the rounds; one round before is not counted."""
-    found: dict[str, list[list[float]]] = {"ours": [], "torch": []}
-    for number in range(-1, rounds):
-        for who in ("ours", "torch") if number % 2 else ("torch", "ours"):
-            told = sides[who].rates()
-            found[who] += [told] * (number >= 0)
+@contextlib.contextmanager
+def busy(count: int) -> Iterator[None]:
+    """So many processes that compute all the time."""
+    loops = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
+    try:
+        time.sleep(0.5)
+        yield
+    finally:
+        for process in loops:
+            process.kill()
+            process.wait()
+
+
+def compare(rounds: int, seconds: float, later: int | None = None) -> dict[str, float]:
+    """Ours / torch's own for each model, the median of the rounds, with `later` so many busy loops after the start."""
+    found: dict[str, list[list[float]]] = {who: [] for who in WHO}
+    chosen: dict[str, list[list[str]]] = {who: [] for who in WHO}
+    for number in range(rounds):
+        for who in WHO[:: 1 if number % 2 else -1]:
+            side = Side(who, seconds)
+            try:
+                side.rates()  # while memory and caches are filled
+                with busy(later) if later else contextlib.nullcontext():
+                    found[who].append(side.rates())
+            finally:
+                side.close()
+            chosen[who].append(side.threads)
     ratios = {}
-    for model, ours, other in zip(
-        models, zip(*found["ours"], strict=True), zip(*found["torch"], strict=True), strict=True
-    ):
-        print(
-            f"  {model}: ours {statistics.median(ours):.1f} steps/s, torch {statistics.median(other):.1f}", flush=True
-        )
-        ratios[model] = statistics.median(a / b for a, b in zip(ours, other, strict=True))
+    for place, model in enumerate(MODELS):
+        rates = {who: [told[place] for told in found[who]] for who in WHO}
+        told = [
+            f"{who} {statistics.median(rates[who]):.1f} steps/s with {'/'.join(sorted(t[place] for t in chosen[who]))}"
+            for who in WHO
+        ]
+        print(f"  {model}: {', '.join(told)}", flush=True)
+        ratios[model] = statistics.median(a / b for a, b in zip(*rates.values(), strict=True))
     return ratios
 
 
 def main() -> None:
-    given = arguments(__doc__)
-    seconds = 0.5 if given.short else 1.5
-    models = ("lenet", "resnet18")
-    sides = {who: Side(who, models, seconds) for who in ("ours", "torch")}
-    for model, ratio in compare(sides, models, given.rounds).items():
+    given = arguments(__doc__, rounds=9)
+    seconds = 0.3 if given.short else 0.7
+    for model, ratio in compare(given.rounds, seconds).items():
         bar("9", f"{model}, idle, ours / torch's own", ratio, 0.95)
-    busy = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(2)]
-    try:
-        time.sleep(0.5)
-        for model, ratio in compare(sides, models, given.rounds).items():
-            bar("9", f"{model}, beside two busy loops", ratio, 1.5)
-    finally:
-        for process in busy:
-            process.kill()
-            process.wait()
-        for side in sides.values():
-            side.close()
+    with busy(2):
+        for model, ratio in compare(given.rounds, seconds).items():
+            bar("9", f"{model}, beside two busy loops, ours / torch's own", ratio, 1.5)
+    for count in (1, 2):
+        ratios = compare(max(1, given.rounds // 3), seconds, later=count)
+        told = ", ".join(f"{model} {ratio:.2f}" for model, ratio in ratios.items())
+        print(f"busy loops that come after the start, {count}, ours / torch's own: {told}", flush=True)
 
 
 if __name__ == "__main__":

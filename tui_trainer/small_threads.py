@@ -23,9 +23,9 @@ def threads_of_small(
 ) -> tuple[int, str]:
     """The number of threads for inputs of `shape`, and why.
 
-    `since`: when the run began to be prepared; None: nobody knows, or several processes train. On an idle machine
-    LeNet takes its steps with two threads 1.3 times as fast as with one, which is 3.5 times as fast as two beside one
-    other busy program (measured, two processors). It is looked at once: a number that changed would change results.
+    `since`: when the run began to be prepared; None: nobody knows, or several processes train. With two threads LeNet
+    trains 1.2 to 1.3 times as fast as with one on an idle machine, and 2 to 3.5 times slower beside one busy program
+    (measured on two processors). It is looked at once: a number that changed would change results.
     """
     alone = since is not None and config.run.nproc == 1 and device.type == "cpu"
     if since is None or not alone or config.recipe.deterministic or DEFAULT_THREADS < 2:
