@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tui_trainer import loader_facts, tune
+from tui_trainer import loader_facts, tune, tune_facts
 from tui_trainer.bench import Bench
 from tui_trainer.config import Config, build
 from tui_trainer.errors import ConfigError, DataError
@@ -54,7 +54,7 @@ def test_each_batch_size_is_measured_then_reading_ahead_and_time_is_kept(digits6
     assert tried[4:] in ([], [(1, 8, 4)])  # it is tried with the best workers, of which there may be none
     assert all(m.trained_per_second > 0 for m in found)
     late = [m for m in measured(digits60, workers=(0, 1), batch_sizes=(8, 16), seconds=-1.0) if m.final]
-    assert [(m.batch_size, m.skipped) for m in late] == [(size, tune.OUT_OF_TIME) for size in (8, 8, 16, 16)]
+    assert [(m.batch_size, m.skipped) for m in late] == [(size, tune_facts.OUT_OF_TIME) for size in (8, 8, 16, 16)]
 
 
 def _threads() -> list[threading.Thread]:

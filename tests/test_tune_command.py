@@ -12,7 +12,7 @@ from tui_trainer import search, trials, tune, tune_command
 from tui_trainer.config import Config, resolve
 from tui_trainer.errors import ConfigError, DataError, TrainingError
 from tui_trainer.loader_facts import Measurement
-from tui_trainer.tune_facts import Trial
+from tui_trainer.tune_facts import OUT_OF_TIME, Trial
 
 Fake = Callable[..., list[dict[str, Any]]]
 
@@ -63,11 +63,15 @@ def test_a_table_and_the_recommendation_at_the_end(fake: Fake, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "1,000" in out
     assert "3,900" in out
-    assert out.splitlines()[-2] == (
+    assert out.splitlines()[-6:] == [
         "--num-workers 1  With 1 worker training is 1.9 times as fast as with 0; the model waits for data 25% "
-        "of the time."
-    )
-    assert out.splitlines()[-1] == "The same in a TOML file, which --write FILE makes: [loader] num_workers = 1"
+        "of the time.",
+        "The same in a TOML file, which --write FILE makes:",
+        "[data]",
+        f'data = "{Path("data").absolute()}"',
+        "[loader]",
+        "num_workers = 1",
+    ]
 
 
 def test_json_is_one_object_on_stdout(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +88,31 @@ def test_json_is_one_object_on_stdout(fake: Fake, capsys: pytest.CaptureFixture[
     assert [m["num_workers"] for m in record["measurements"]] == [0, 1]
     assert [m["skipped"] for m in record["measurements"]] == [None, "no room"]
     assert record["measurements"][0]["trained_per_second"] == 1000.0
+    assert record["complete"] is True
+    figures = ("images_per_second", "trained_per_second", "wait_share")
+    assert [record["measurements"][1][name] for name in figures] == [None, None, None]
+
+
+def test_what_time_did_not_allow_has_no_figures_and_is_not_complete(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    late = Trial(threads=2, skipped=OUT_OF_TIME)
+    monkeypatch.setattr(search, "search", lambda *given, **more: (t for t in (Trial(threads=1, rates=(9.0,)), late)))
+    tune_command.main(["data", "--json"])
+    record = json.loads(capsys.readouterr().out)
+    assert record["complete"] is False
+    assert [step["images_per_second"] for step in record["steps"]] == [9.0, None]
+
+
+@pytest.mark.parametrize("words", [["--help"], ["data", "-h"], ["--lr", "--help"]])
+def test_the_help_is_a_page_of_its_own(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        tune_command.main(words)
+    page = capsys.readouterr().out
+    assert left.value.code == 0
+    assert page.startswith("usage: tui-trainer tune DIR")
+    assert all(flag in page for flag in ("--max-seconds", "--batch-sizes", "--prefetch-factors", "--write", "--lr"))
+    assert len(page.splitlines()) < 40
 
 
 def test_skipped_counts_say_why(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -116,7 +145,7 @@ def test_threads_and_16_bits_are_advised_with_reasons(fake: Fake, capsys: pytest
     assert "--threads 2  A step is 1.48 times as fast as with 1 thread." in lines
     assert any(line.startswith("--amp --amp-dtype bf16  bf16 autocast trains 1.86 times as fast") for line in lines)
     assert "compare the accuracy" in "".join(lines)
-    assert lines[-1].endswith('[loader] num_workers = 1; [recipe] threads = 2, amp = true, amp_dtype = "bf16"')
+    assert lines[-6:] == ["[loader]", "num_workers = 1", "[recipe]", "amp = true", 'amp_dtype = "bf16"', "threads = 2"]
     tune_command.main(["data", "--json"])
     record = json.loads(capsys.readouterr().out)["recommended"]
     assert record["flags"] == ["--num-workers", "1", "--amp", "--amp-dtype", "bf16", "--threads", "2"]
@@ -128,9 +157,12 @@ def test_write_makes_a_file_that_the_configuration_is_read_from(
     file = tmp_path / "tuned.toml"
     fake({0: 1000.0, 1: 1900.0}, steps=STEPS)
     assert tune_command.main(["data", "--epochs", "3", "--trust-code", "--write", str(file)]) == 0
-    assert f"tui-trainer -c {file}" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert f"tui-trainer -c {file}" in err
+    assert out.endswith(f"which --write FILE makes:\n{file.read_text()}")
     config = resolve({}, file).config
-    assert (config.data.data, config.recipe.epochs, config.loader.num_workers) == ("data", 3, 1)
+    assert (config.recipe.epochs, config.loader.num_workers) == (3, 1)
+    assert config.data.data == str(Path("data").absolute())  # -c works from any folder
     assert (config.recipe.threads, config.recipe.amp, config.recipe.amp_dtype) == (2, True, "bf16")
     for words, sentence in (
         (["--write", str(file)], "overwrites nothing"),
@@ -153,6 +185,7 @@ def test_no_workers_advised_leave_nothing_behind_that_needs_them(fake: Fake, tmp
     fake({0: 1900.0, 2: 1000.0})
     assert tune_command.main(["data", "-j", "2", "--prefetch-factor", "4", "--write", str(file)]) == 0
     assert resolve({}, file).config.loader.num_workers == 0
+    assert "num_workers = 0" in file.read_text()  # advised, although it is the default
 
 
 def test_num_workers_is_the_most_that_is_tried(fake: Fake) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, ParamSpec
 from tui_trainer import preload, torchrun, user_code
 from tui_trainer.config import Resolved, resolve, to_toml
 from tui_trainer.errors import ConfigError, TooManyBadError, UserError
+from tui_trainer.origin import naming_file
 from tui_trainer.run_folder import find_checkpoint, find_run
 from tui_trainer.steering import Interrupted, Signals, unless_gone
 from tui_trainer.text import display
@@ -91,7 +92,8 @@ def train(argv: Sequence[str]) -> int:
     if arguments.dry_run:
         from tui_trainer.dry_step import dry_step
 
-        print(dry_step(resolved.config).in_words())
+        with naming_file(resolved):
+            print(dry_step(resolved.config).in_words())
         return 0
     from tui_trainer.tui import terminal
 
@@ -158,9 +160,10 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
     signals.steer(session)
     failure: UserError | None = None
     try:
-        for event in session.events():
-            summary.add(event)
-            unless_gone(2, progress, event)
+        with naming_file(resolved):
+            for event in session.events():
+                summary.add(event)
+                unless_gone(2, progress, event)
     except UserError as error:
         failure = error
     except Interrupted as interrupted:

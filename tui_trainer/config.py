@@ -168,10 +168,11 @@ def build(values: Mapping[str, Value], where: Mapping[str, str] | None = None) -
 
 @dataclass(frozen=True, kw_only=True)
 class Resolved:
-    """A configuration and where each of its values came from: "default", a file's name, or a flag."""
+    """A configuration and where each of its values came from: "default", the name of `file`, or a flag."""
 
     config: Config
     origins: Mapping[str, str]
+    file: Path | None = None
 
 
 def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
@@ -191,7 +192,7 @@ def resolve(flags: Mapping[str, Value], file: Path | None = None) -> Resolved:
     origins |= {name: SETTINGS[name].flag for name in flags}
     where = {name: f"{display(file or '')}: {name}" for name in from_file}
     where |= {name: SETTINGS[name].flag for name in flags}
-    return Resolved(config=build({**from_file, **flags}, where), origins=origins)
+    return Resolved(config=build({**from_file, **flags}, where), origins=origins, file=file)
 
 
 def _is_same(flag: Value, known: Value) -> bool:

@@ -20,9 +20,8 @@ from tui_trainer.engine.precision import Precision
 from tui_trainer.engine.step import train_step
 from tui_trainer.loader_facts import candidates, usable_cpus
 from tui_trainer.text import display
-from tui_trainer.tune_facts import FLOAT32, Trial
+from tui_trainer.tune_facts import FLOAT32, OUT_OF_TIME, Trial
 
-OUT_OF_TIME = "There was no time left for the rest: --max-seconds gives more."
 BLOCK, ROUNDS = 0.15, 7  # seconds of steps at a stretch, and how often each setting has its turn
 WHOLE_BLOCK, WHOLE_ROUNDS = 0.5, 5  # the same of training with a loader
 FIRST_STEPS, BATCHES = 5, 4  # whose losses are compared; batches that the steps are taken on

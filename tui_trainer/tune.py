@@ -26,7 +26,8 @@ from tui_trainer.loader_facts import (
     recommend,
     workers_in_words,
 )
-from tui_trainer.trials import OUT_OF_TIME, Tell
+from tui_trainer.trials import Tell
+from tui_trainer.tune_facts import OUT_OF_TIME
 
 LOOK = 0.25  # seconds between two looks at a rate that is being measured
 STEP_SECONDS, MOST_STEPS = 0.5, 50  # how long and how often a training step is timed

@@ -10,22 +10,23 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
-from tui_trainer import tune_report
+from tui_trainer import tune_flags, tune_report
 from tui_trainer.config import Config, Resolved, resolve
 from tui_trainer.errors import ConfigError
 from tui_trainer.loader_facts import WORKERS_ONLY, candidates
-from tui_trainer.results.command_line import Parser
+from tui_trainer.origin import naming_file
+from tui_trainer.repeating import repeatable
 from tui_trainer.text import display, user_path
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tune_facts import Advice, Found
+from tui_trainer.tune_flags import Grid
 from tui_trainer.whole_file import write_whole
 
 WIDEST = 40  # cells of a bar
-SECONDS = 60.0  # that all of it takes at most
 INTERRUPTED = 130
 
 
@@ -42,7 +43,7 @@ def main(argv: Sequence[str]) -> int:
     from tui_trainer import flags
 
     ranging = "--lr" in argv  # here a question and no value
-    grid, words = _grid([word for word in argv if word != "--lr"])
+    grid, words = tune_flags.parse([word for word in argv if word != "--lr"])
     arguments = flags.parse(words)
     resolved = resolve(arguments.values, arguments.config)
     config = resolved.config
@@ -53,17 +54,19 @@ def main(argv: Sequence[str]) -> int:
     if grid.write is not None:
         _require_new(grid.write, ranging=ranging)
     if ranging:
-        return _range(config, as_json=arguments.json)
+        with naming_file(resolved):
+            return _range(config, as_json=arguments.json)
     most = config.loader.num_workers if "num_workers" in arguments.values else None
     found, complete = Found(), False
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt), naming_file(resolved):
         _measure(config, most, grid.around(config, given="batch_size" in arguments.values), found)
         complete = True
     advice = found.advice(config.loader.batch_size) if complete else None
+    file = "" if advice is None else _file_of(resolved, advice)
     if arguments.json:
         print(json.dumps(tune_report.record(config, found, advice, complete=complete)), flush=True)
     else:
-        tune_report.show(config, found, advice)
+        tune_report.show(config, found, advice, file)
     if not complete:
         print("tui-trainer: stopped before everything was measured.", file=sys.stderr)
         return INTERRUPTED
@@ -71,7 +74,7 @@ def main(argv: Sequence[str]) -> int:
         return 0
     if advice is None:
         raise ConfigError(f"{display(grid.write)} is not written: too little could be measured to advise anything.")
-    _write(grid.write, resolved, advice)
+    _write(grid.write, file)
     return 0
 
 
@@ -89,69 +92,33 @@ def _require_new(path: Path, *, ranging: bool) -> None:
         raise ConfigError(f"There is no folder {display(path.absolute().parent)} to write to: make it first.")
 
 
-def _write(path: Path, resolved: Resolved, advice: Advice) -> None:
-    """The settings that were given and those that are advised, as a file for -c.
+def _file_of(resolved: Resolved, advice: Advice) -> str:
+    """The settings that were given and those that are advised, as a TOML file for -c that works from any folder.
+
+    Raises:
+        ConfigError: two of them do not go together.
+    """
+    run = resolved.config.run
+    places = {"output_dir": str(user_path(run.output_dir)) if run.output_dir else "", "name": run.name}
+    draft = Draft(replace(resolved, config=repeatable(resolved.config)))
+    for name, value in {**places, **advice.settings}.items():
+        draft.set(name, value)
+    for name in WORKERS_ONLY if not advice.settings.get("num_workers", 1) else ():
+        draft.reset(name)
+    return draft.changes(always=advice.settings)
+
+
+def _write(path: Path, text: str) -> None:
+    """Keep the file.
 
     Raises:
         ConfigError: it cannot be written.
     """
-    draft = Draft(resolved)
-    for name, value in {**advice.settings, "trust_code": False}.items():  # a file cannot vouch for code
-        draft.set(name, value)
-    for name in WORKERS_ONLY if not advice.settings.get("num_workers", 1) else ():
-        draft.reset(name)
     try:
-        write_whole(path.absolute(), draft.changes().encode() + b"\n")
+        write_whole(path.absolute(), text.encode() + b"\n")
     except OSError as error:
         raise ConfigError(f"Cannot write {display(path)}: {error.strerror}.") from error
     print(f"Written to {display(path)}: `tui-trainer -c {display(shlex.quote(str(path)))}` trains so.", file=sys.stderr)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Grid:
-    """What is tried beside the worker counts, for how long, and where the advice goes."""
-
-    batch_sizes: tuple[int, ...]
-    prefetch: tuple[int, ...]
-    seconds: float
-    write: Path | None = None
-
-    def around(self, config: Config, *, given: bool) -> _Grid:
-        """With the configured batch size first; where nothing was asked for, larger ones after it."""
-        size = config.loader.batch_size
-        if self.batch_sizes or given or config.loader.batch_sampler or config.loader.steps_per_epoch:
-            return replace(self, batch_sizes=tuple(dict.fromkeys((size, *self.batch_sizes))))
-        return replace(self, batch_sizes=(size, 2 * size, 4 * size))
-
-
-def _grid(argv: Sequence[str]) -> tuple[_Grid, list[str]]:
-    """The flags of this command alone, and the other words.
-
-    Raises:
-        ConfigError: they are not understood.
-    """
-    parser = Parser(prog="tui-trainer tune", add_help=False, allow_abbrev=False)
-    parser.add_argument("--batch-sizes", type=_counts, default=())
-    parser.add_argument("--prefetch-factors", type=_counts, default=())
-    parser.add_argument("--max-seconds", type=float, default=SECONDS)
-    parser.add_argument("--write", type=user_path)
-    asked, words = parser.parse_known_args(list(argv))
-    if not asked.max_seconds > 0:
-        raise ConfigError("--max-seconds must be greater than 0.")
-    return _Grid(
-        batch_sizes=asked.batch_sizes, prefetch=asked.prefetch_factors, seconds=asked.max_seconds, write=asked.write
-    ), words
-
-
-def _counts(text: str) -> tuple[int, ...]:
-    """`32,64` as numbers; a ValueError is told as a usage error."""
-    counts = tuple(int(part) for part in text.split(","))
-    if min(counts) < 1:
-        raise ValueError
-    return counts
-
-
-_counts.__name__ = "list of whole numbers"  # what argparse calls it
 
 
 def _range(config: Config, *, as_json: bool) -> int:
@@ -184,7 +151,7 @@ def _range(config: Config, *, as_json: bool) -> int:
     return 0
 
 
-def _measure(config: Config, most: int | None, grid: _Grid, found: Found) -> None:
+def _measure(config: Config, most: int | None, grid: Grid, found: Found) -> None:
     """Fill `found`; progress goes to stderr.
 
     Raises:

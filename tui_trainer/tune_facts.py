@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tui_trainer.loader_facts import Measurement, Recommendation, recommend, workers_in_words
 from tui_trainer.settings import Value
 
+OUT_OF_TIME = "There was no time left for the rest: --max-seconds gives more."
 FLOAT32 = "float32"
 CLEAR = 1.1  # times as fast before 16 bits are advised: they change the numbers
 CLOSE = 0.05  # part of float32's loss by which that in 16 bits may differ from it
@@ -93,6 +94,12 @@ class Found:
     def together(self) -> list[Trial]:
         """Whole training, loader and steps."""
         return [trial for trial in self.trials.values() if trial.num_workers is not None]
+
+    @property
+    def lacked_time(self) -> bool:
+        """Whether something was left out for want of time."""
+        skipped = {m.skipped for m in self.loading} | {trial.skipped for trial in self.trials.values()}
+        return OUT_OF_TIME in skipped
 
     def usual(self, batch_size: int) -> list[Measurement]:
         """The loader with each number of workers, all else as configured."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from tui_trainer.config import SETTINGS, Config
+from tui_trainer.config import Config
 from tui_trainer.loader_facts import Measurement, faster_batches, faster_prefetch
 from tui_trainer.settings import Value
 from tui_trainer.text import display
@@ -19,12 +19,12 @@ WIDEST = 40  # cells of a bar
 
 
 def record(config: Config, found: Found, advice: Advice | None, *, complete: bool) -> dict[str, Any]:
-    """Everything, in values of JSON."""
+    """Everything, in values of JSON; what was not measured has null for its figures."""
     return {
         "data": config.data.data,
         "model": config.model.model,
         "batch_size": config.loader.batch_size,
-        "complete": complete,
+        "complete": complete and not found.lacked_time,
         "step_seconds": found.loading[0].step_seconds if found.loading else None,
         "steps": [_trial(trial) for trial in found.steps],
         "measurements": [_measurement(m) for m in found.loading],
@@ -39,8 +39,8 @@ def _trial(trial: Trial) -> dict[str, Any]:
         **(whole if trial.num_workers is not None else {}),
         "threads": trial.threads,
         "precision": trial.precision,
-        "images_per_second": round(trial.per_second, 3),
-        "spread": round(trial.spread, 4),
+        "images_per_second": round(trial.per_second, 3) if trial.rates else None,
+        "spread": round(trial.spread, 4) if len(trial.rates) > 1 else None,
         "rounds": len(trial.rates),
         "losses": list(trial.losses),
         "skipped": trial.skipped or None,
@@ -48,13 +48,14 @@ def _trial(trial: Trial) -> dict[str, Any]:
 
 
 def _measurement(m: Measurement) -> dict[str, Any]:
+    measured = not m.skipped
     return {
         "num_workers": m.num_workers,
         "batch_size": m.batch_size,
         "prefetch_factor": m.prefetch_factor,
-        "images_per_second": round(m.images_per_second, 3),
-        "trained_per_second": round(m.trained_per_second, 3),
-        "wait_share": round(m.wait_share, 4),
+        "images_per_second": round(m.images_per_second, 3) if measured else None,
+        "trained_per_second": round(m.trained_per_second, 3) if measured else None,
+        "wait_share": round(m.wait_share, 4) if measured else None,
         "first_batch_seconds": m.first_batch_seconds,
         "skipped": m.skipped or None,
     }
@@ -65,8 +66,8 @@ def _advice(advice: Advice) -> dict[str, Any]:
     return {**advice.settings, "flags": words_of(advice.settings), "reason": reasons}
 
 
-def show(config: Config, found: Found, advice: Advice | None) -> None:
-    """Tables on stdout, and under them what to set."""
+def show(config: Config, found: Found, advice: Advice | None, file: str) -> None:
+    """Tables on stdout, and under them what to set, also as `file`."""
     from rich.console import Console
     from rich.text import Text
 
@@ -90,10 +91,10 @@ def show(config: Config, found: Found, advice: Advice | None) -> None:
         if text:
             console.print(Text(text), soft_wrap=True)
     if advice is not None:
-        _say(console, advice)
+        _say(console, advice, file)
 
 
-def _say(console: Console, advice: Advice) -> None:
+def _say(console: Console, advice: Advice, file: str) -> None:
     """The advice as flags with their reasons, then as TOML."""
     from rich.text import Text
 
@@ -103,19 +104,13 @@ def _say(console: Console, advice: Advice) -> None:
         if advice.reasons.get(name):
             flags = words_of({name: value} | _with_it(name, advice))
             console.print(Text(f"{' '.join(flags)}  {advice.reasons[name]}", style="green"), soft_wrap=True)
-    tables: dict[str, list[str]] = {}
-    for name, value in advice.settings.items():
-        tables.setdefault(SETTINGS[name].table, []).append(f"{name} = {_toml(value)}")
-    toml = "; ".join(f"[{table}] {', '.join(lines)}" for table, lines in tables.items())
-    console.print(Text(f"The same in a TOML file, which --write FILE makes: {toml}"), soft_wrap=True)
+    console.print(Text("The same in a TOML file, which --write FILE makes:"), soft_wrap=True)
+    for line in file.splitlines():
+        console.print(Text(display(line, 6 * len(line))), soft_wrap=True)
 
 
 def _with_it(name: str, advice: Advice) -> dict[str, Value]:
     return {"amp_dtype": advice.settings["amp_dtype"]} if name == "amp" and "amp_dtype" in advice.settings else {}
-
-
-def _toml(value: Value) -> str:
-    return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _trials(console: Console, trials: Sequence[Trial], advice: Advice | None) -> None:

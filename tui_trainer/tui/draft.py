@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from tui_trainer.config import SETTINGS, Config, Resolved, build, to_toml
 from tui_trainer.errors import ConfigError
@@ -126,8 +126,8 @@ class Draft:
         """
         return to_toml(self.config())
 
-    def changes(self) -> str:
-        """The file with nothing but what differs from the defaults, which says the same.
+    def changes(self, always: Collection[str] = ()) -> str:
+        """The file with nothing but what differs from the defaults, which says the same, and the settings `always`.
 
         Raises:
             ConfigError: two settings do not go together.
@@ -136,7 +136,7 @@ class Draft:
         for line in self.toml().splitlines():
             if kept and kept[-1].startswith("[") and line.startswith("["):
                 kept.pop()
-            if line.startswith("[") or self._is_changed(line.partition(" = ")[0]):
+            if line.startswith("[") or self._is_changed(name := line.partition(" = ")[0]) or name in always:
                 kept.append(line)
         return "\n".join(kept[:-1] if kept[-1].startswith("[") else kept)
 
