@@ -1,10 +1,13 @@
 """The cache changes no sample, saves all decoding, and believes nothing that is not whole."""
 
+import ctypes
 import errno
 import os
 import shutil
 import signal
+import subprocess
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -235,9 +238,74 @@ def test_a_full_disk_is_told_once_and_costs_time_only(digits60: Path, monkeypatc
     wanted = epochs(built(digits60, cache="off"), 1)
     made = on_disk(digits60)
     monkeypatch.setattr(os, "pwrite", full)
-    told = [text for batch in made.train.epoch(0) for text in batch.warnings]
-    assert told == ["The cache of decoded images is not continued: No space left on device."]
+    told = [text for part in (made.train, made.val) for batch in part.epoch(0) for text in batch.warnings]
+    assert told == ["The disk of the cache is full: no more images are kept; the others are decoded each epoch."]
     assert equal(epochs(made, 1), wanted)
+
+
+def test_a_disk_that_cannot_be_written_is_told_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+    made = FileSlots(tmp_path / "a.images", 3, 12, 3, 3)
+    monkeypatch.setattr(os, "pwrite", broken)
+    made.put(1, np.ones((2, 2, 3), np.uint8), slots.FOREVER)
+    assert made.told == "The cache of decoded images is not continued: Input/output error."
+
+
+@pytest.mark.parametrize("fits", [0, 1])
+def test_a_disk_without_room_for_the_records_is_told_and_nothing_kept(
+    digits60: Path, monkeypatch: pytest.MonkeyPatch, fits: int
+) -> None:
+    wanted = epochs(built(digits60, cache="off"), 1)
+    calls = iter(range(99))
+
+    def full(*_: object) -> int:
+        ctypes.set_errno(errno.EINTR if (number := next(calls)) == 0 else errno.ENOSPC)
+        return 0 if number and number <= fits else -1
+
+    monkeypatch.setattr(slots, "_fallocate", full)
+    made = built(digits60, cache="disk", normalize="none", seed=0)
+    which = "validation images" if fits else "images"
+    assert made.kept.told == (f"The disk of the cache is full: no {which} are kept; they are decoded each epoch.",)
+    assert (made.kept.train is None, made.kept.val is None) == (not fits, True)
+    assert equal(epochs(made, 1), wanted)
+
+
+def test_a_full_tmpfs_ends_no_process(tmp_path: Path) -> None:
+    """There even reading takes a block, where nothing was ever written."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(folder)]
+    if shutil.which("mount") is None or subprocess.run(mounted, capture_output=True, check=False).returncode:
+        pytest.skip("nothing can be mounted here")
+    try:
+        child = _forked(lambda: _all_read_and_put(folder / "a.images"))
+        assert os.waitpid(child, 0)[1] == 0
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def _forked(work: Callable[[], bool]) -> int:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the child does not need
+        child = os.fork()
+    if not child:
+        good = False
+        try:
+            good = work()
+        finally:
+            os._exit(0 if good else 1)
+    return child
+
+
+def _all_read_and_put(path: Path) -> bool:
+    """Of more images than there is room for."""
+    made, image = FileSlots(path, 2000, 768, 3, 2000), np.ones((16, 16, 3), np.uint8)
+    for sample in range(2000):
+        made.put(sample, image, slots.FOREVER)
+    found = [made.get(sample, lambda _: None) is not None for sample in range(2000)]
+    return 0 < sum(found) < 2000 and "is full" in made.told
 
 
 def test_a_short_write_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,6 +26,7 @@ class BadFiles:
     max_bad: float
     total: int
     names: set[bytes] = field(default_factory=set)
+    heard: set[str] = field(default_factory=set)  # what else the loaders of all parts told
     _list: Path | None = None
     _listed: set[bytes] = field(default_factory=set)
 

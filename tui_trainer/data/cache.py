@@ -25,7 +25,7 @@ from tui_trainer.config import Config
 from tui_trainer.data.decode import BadImageError, Header, header, read_file
 from tui_trainer.data.index import TRAIN, VAL, Index
 from tui_trainer.data.pipeline import Pipeline
-from tui_trainer.data.slots import FileSlots, MemorySlots, Slots
+from tui_trainer.data.slots import FULL, FileSlots, MemorySlots, Slots
 from tui_trainer.data.transforms import RESAMPLER
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import SHARED_MEMORY, size_in_words
@@ -81,8 +81,13 @@ def keep_images(config: Config, index: Index, train: Pipeline, val: Pipeline, *,
     if where == OFF:
         return Kept(where=OFF, reason=reason)
     limit = _limit(config, where, processes)
-    kept = _in_memory(index, parts, limit, processes) if where == MEMORY else _in_files(index, parts, limit)
-    return Kept(where=where, reason=reason, train=kept[0], val=kept[1], told=_less(parts, limit) if asked else ())
+    told = _less(parts, limit) if asked else ()
+    if where == MEMORY:
+        kept = _in_memory(index, parts, limit, processes)
+    else:
+        kept, more = _in_files(index, parts, limit)
+        told += more
+    return Kept(where=where, reason=reason, train=kept[0], val=kept[1], told=told)
 
 
 def _heads(index: Index) -> list[Header]:
@@ -184,26 +189,29 @@ def _in_memory(index: Index, parts: list[Part], limit: int, processes: bool) -> 
     return found
 
 
-def _in_files(index: Index, parts: list[Part], limit: int) -> list[Slots | None]:
-    """Two files, whose names say what is in them; the least recently used ones make room.
+def _in_files(index: Index, parts: list[Part], limit: int) -> tuple[list[Slots | None], tuple[str, ...]]:
+    """Two files, whose names say what is in them; the least recently used ones make room. And what is to be told.
 
     Raises:
-        DataError: they cannot be made.
+        DataError: they cannot be made, and not because the disk is full.
     """
     folder = cache_folder()
     paths = [folder / f"{_key(index, part)}.images" for part in parts]
-    found: list[Slots | None] = []
+    found: list[Slots | None] = [None, None]
     try:
         limit -= _made_room(folder, sum(part.bytes for part in parts), limit, paths)
-        for part, path in zip(parts, paths, strict=True):
+        for number, (part, path) in enumerate(zip(parts, paths, strict=True)):
             share = min(1.0, max(0, limit) / max(1, sum(one.bytes for one in parts)))
             most = len(index) if share == 1.0 else int(len(index) * share)
             args = path, len(index), part.size, part.pipeline.channels, most
-            found.append(FileSlots(*args) if part.size and most else None)
+            found[number] = FileSlots(*args) if part.size and most else None
     except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) in FULL:
+            which = "validation images" if any(found) else "images"
+            return found, (f"The disk of the cache is full: no {which} are kept; they are decoded each epoch.",)
         why = getattr(error, "strerror", None) or error
         raise DataError(f"Cannot keep images in {folder}: {why}; use --cache memory, or off.") from None
-    return found
+    return found, ()
 
 
 def _key(index: Index, part: Part) -> str:

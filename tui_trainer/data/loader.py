@@ -102,7 +102,7 @@ class EpochLoader:
             last = 0 if options["drop_last"] else self.batch_size - 1
             self.batches = (order.length + last) // self.batch_size
         self._order, self.bad_files, self._least = order, bad_files, least
-        self._heard = set[str]()
+        self._heard = bad_files.heard
         size, drop_last = options["batch_size"], options["drop_last"]
         part = RankBatches(order, batch_size=size, drop_last=drop_last, rank=rank, ranks=ranks, least=least)
         read = order if ranks == 1 else part

@@ -3,7 +3,8 @@
 Slots are filled while an epoch is read, by threads, by worker processes, and in a file by several runs at once. Two
 that fill the same slot write the same bytes, so that nobody has to wait. A slot of a file is believed only after its
 checksum and the state of its image file have been looked at, once in each process: what a crash left half written is
-decoded anew. A file is written with `pwrite`, because a full disk would end a process that writes through the mapping.
+decoded anew. A file is written with `pwrite`, because a full disk would end a process that writes through the mapping,
+and its records get their blocks at once, because on tmpfs it would end one that only reads what was never written.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ PAGE = 4096
 FIELDS = 6  # of a record: height, width, bytes and change time of the image file, sum of the pixels, check of the rest
 TOGETHER = 16  # slots for which room is made at once
 FOREVER = (0, 0)  # the state of an image that is no file
+
+FULL = errno.ENOSPC, errno.EDQUOT
 
 Stamp = tuple[int, int]  # bytes and time of the last change (ns) of an image file
 Numbers = npt.NDArray[np.int64]  # of samples
@@ -144,7 +147,7 @@ class FileSlots:
     """Slots of all samples in a file, of which those below `most` are used. The file is locked as one that is in use.
 
     Raises:
-        OSError: it cannot be made or opened.
+        OSError: it cannot be made or opened, or has no room for the records.
         ValueError: there is another kind of file.
     """
 
@@ -154,6 +157,8 @@ class FileSlots:
         self._start = -(-(PAGE + samples * FIELDS * 8) // PAGE) * PAGE
         whole = self._start + samples * size
         self._file = _opened(path, whole)
+        if (failed := _reserve(self._file, 0, self._start)) in FULL:
+            raise OSError(failed, os.strerror(failed))
         self._map = mmap.mmap(self._file, whole)
         self._records = np.frombuffer(self._map, np.int64, samples * FIELDS, PAGE).reshape(samples, FIELDS)
         self._bytes = np.frombuffer(self._map, np.uint8, samples * size, self._start).reshape(samples, size)
@@ -210,7 +215,7 @@ class FileSlots:
             self._write(pixels.reshape(-1), self._start + sample * self._size)
             self._write(np.array(record, np.int64), PAGE + sample * FIELDS * 8)
         except OSError as error:
-            self.told = f"The cache of decoded images is not continued: {error.strerror or 'it cannot be written'}."
+            self.told = _not_continued(error)
             return
         self._good[sample] = True
 
@@ -236,6 +241,12 @@ class FileSlots:
         return _gathered(self._memory, places, rows, lend)
 
 
+def _not_continued(error: OSError) -> str:
+    if error.errno in FULL:
+        return "The disk of the cache is full: no more images are kept; the others are decoded each epoch."
+    return f"The cache of decoded images is not continued: {error.strerror or 'it cannot be written'}."
+
+
 def _opened(path: Path, size: int) -> int:
     """The file, made whole under another name first, and locked for as long as it is open."""
     if not path.exists():
@@ -259,7 +270,7 @@ def _opened(path: Path, size: int) -> int:
 
 def _system_call() -> Any:
     """Linux's `fallocate`: that of POSIX, which Python has, writes zeros where a file system cannot do it."""
-    found = getattr(ctypes.CDLL(None), "fallocate", None)
+    found = getattr(ctypes.CDLL(None, use_errno=True), "fallocate", None)
     if found is not None:
         found.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64]
     return found
@@ -268,10 +279,12 @@ def _system_call() -> Any:
 _fallocate = _system_call()
 
 
-def _reserve(file: int, at: int, count: int) -> None:
-    """Have blocks ready at once, which makes the write a third cheaper; if it fails, the write says why."""
-    if _fallocate is not None:
-        _fallocate(file, 0, at, count)
+def _reserve(file: int, at: int, count: int) -> int:
+    """Have blocks ready at once, which makes the write a third cheaper; an error number if that fails."""
+    while _fallocate is not None and _fallocate(file, 0, at, count):
+        if (failed := ctypes.get_errno()) != errno.EINTR:
+            return failed
+    return 0
 
 
 def _sum(pixels: Pixels) -> int:
