@@ -53,6 +53,23 @@ async def test_marked_runs_are_compared_and_brackets_jump_to_differences() -> No
         assert app.screen is app.get_screen("home")
 
 
+async def test_help_begins_with_the_keys_of_the_screen_and_no_line_is_broken_twice() -> None:
+    make_run("one")
+    make_run("two")
+    app = TrainerApp(resolve({}))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.pause()
+        for keys, first in (("2", "loader"), ("0", "home"), ("space space v", "compare")):
+            await pilot.press(*keys.split(), "question_mark")
+            keys_shown = app.screen.query_one("#keys", Static)
+            await until(pilot, lambda shown=keys_shown: "everywhere" in str(shown.content))
+            text = str(keys_shown.content)
+            assert text.strip().startswith(first)
+            assert max(map(len, text.splitlines())) <= keys_shown.size.width
+            await pilot.press("escape")
+    assert text.split("\n")[2].startswith("  ]  ")  # as it is on the keyboard
+
+
 async def test_the_list_is_filtered_sorted_noted_renamed_and_cleared() -> None:
     make_run("good", (0.9,))
     make_run("bad", (0.1,))

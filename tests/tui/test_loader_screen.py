@@ -13,8 +13,10 @@ from tests.tui.conftest import until
 from tui_trainer import search, tune
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import Facts, FirstBatch, Measurement
+from tui_trainer.tui import tuned
 from tui_trainer.tui.app import TrainerApp
 from tui_trainer.tui.screens.loader import LoaderScreen
+from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tune_facts import Trial
 
 MakeApp = Callable[..., TrainerApp]
@@ -58,11 +60,20 @@ class FakeTune:
             self.closed.set()
 
 
+STOPPED = "Stopped before the end, 2 of 5 numbers of workers measured; m starts again."
+
+
+def keys_shown(app: TrainerApp) -> dict[str, str]:
+    """The line at the bottom."""
+    return {shown.key: shown.label for shown in app.screen.query_one(KeyBar)._shown}
+
+
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> FakeTune:
     """No thread computes anything."""
     fake = FakeTune()
     monkeypatch.setattr(search, "search", fake.search)
+    monkeypatch.setattr(tuned, "candidates", lambda: (0, 1, 2, 3, 4))
     monkeypatch.setattr(tune, "facts", lambda config: FACTS)
     monkeypatch.setattr(tune, "first_batch", lambda config: BATCH)
     return fake
@@ -191,14 +202,16 @@ async def test_m_again_stops_and_recommends_nothing(make_app: MakeApp, fake: Fak
     async with app.run_test() as pilot:
         await pilot.press("m")
         await until(pilot, lambda: "1,900" in shown(app, "rates"))
+        assert keys_shown(app)["m"] == "Stop"
         await pilot.press("m")
         await until(pilot, fake.closed.is_set)
         await until(pilot, lambda: not shown(app, "doing"))
-        assert not shown(app, "recommended")
+        assert keys_shown(app)["m"] == "Measure"
+        assert shown(app, "recommended") == STOPPED
         assert len(shown(app, "rates").splitlines()) == 3  # what was not finished is gone
         await pilot.press("b")
         await until(pilot, lambda: shown(app, "batch"))
-        assert not shown(app, "recommended")
+        assert shown(app, "recommended") == STOPPED
 
 
 async def test_leaving_the_screen_ends_the_measuring(make_app: MakeApp, fake: FakeTune) -> None:
@@ -208,6 +221,8 @@ async def test_leaving_the_screen_ends_the_measuring(make_app: MakeApp, fake: Fa
         await until(pilot, lambda: "1,900" in shown(app, "rates"))
         await pilot.press("4")
         await until(pilot, fake.closed.is_set)
+        await pilot.press("2")
+        await until(pilot, lambda: shown(app, "recommended") == STOPPED)  # half a table says why
 
 
 async def test_leaving_the_app_ends_the_measuring(make_app: MakeApp, fake: FakeTune) -> None:

@@ -113,6 +113,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
     ),
     "loader": (
         Key("m", "measure", "Measure", "images per second by threads, workers and precision"),
+        Key("m", "stop_measuring", "Stop", "stop measuring"),
         Key("b", "first_batch", "Batch", "the first batch: shapes, types, range of values, time"),
         Key("u", "use", "Use", "take the workers, threads and precision that are recommended"),
         Key("j", "scroll(1)", "Down", "scroll the right side down", show=False),

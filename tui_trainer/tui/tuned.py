@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tui_trainer.config import SETTINGS, Config
-from tui_trainer.loader_facts import WORKERS_ONLY, Measurement
+from tui_trainer.loader_facts import WORKERS_ONLY, Measurement, candidates
 from tui_trainer.settings import Value
 from tui_trainer.tui.draft import Draft
 from tui_trainer.tui.widgets.rate_bars import Bar
@@ -19,7 +19,7 @@ class Tuned:
     """One search: its figures as they come, and its advice when it is complete."""
 
     def __init__(self, config: Config) -> None:
-        self.config, self.complete = config, False
+        self.config, self.complete, self.stopped = config, False, False
         self._measured: dict[int, Measurement] = {}
         self._found = Found()
 
@@ -29,10 +29,10 @@ class Tuned:
         if isinstance(item, Measurement):
             self._measured[item.num_workers] = item
 
-    def end(self, *, complete: bool) -> None:
-        """Forget what was not finished."""
+    def end(self, *, complete: bool, stopped: bool) -> None:
+        """Forget what was not finished; `stopped`: by who looks at it, not by an error."""
         self._measured = {count: m for count, m in self._measured.items() if m.final}
-        self.complete = complete
+        self.complete, self.stopped = complete, stopped
 
     @property
     def advice(self) -> Advice | None:
@@ -82,16 +82,21 @@ class Tuned:
         ]
 
     def words(self) -> list[str]:
-        """What is advised and why, and what was left out."""
+        """What is advised and why, and what was left out; of a search that was stopped, how far it came."""
         skipped = [m.skipped for m in self._measured.values()] + [trial.skipped for trial in self._found.steps]
         if (advice := self.advice) is None:
-            return [text for text in dict.fromkeys(skipped) if text]
+            return [text for text in dict.fromkeys([self._how_far(), *skipped]) if text]
         told = [
             f"{name} = {SETTINGS[name].to_text(advice.settings[name])}: {reason}"
             for name, reason in advice.reasons.items()
             if reason
         ]
         return [text for text in dict.fromkeys([*told, *advice.remarks, *skipped]) if text]
+
+    def _how_far(self) -> str:
+        done, of_all = len(self._measured), len(candidates())
+        counts = f"{done} of {of_all} numbers of workers measured"
+        return f"Stopped before the end, {counts}; m starts again." if self.stopped else ""
 
     def take(self, draft: Draft) -> str:
         """Set what is advised; what was set, in words. What needs workers goes when there are none."""

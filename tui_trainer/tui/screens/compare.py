@@ -32,6 +32,7 @@ class CompareScreen(Screen[None]):
     """Curves above, settings below; the cursor's column is the run that stands out."""
 
     BINDINGS = bindings(SCREENS["compare"])
+    KEYS = "compare"
 
     def __init__(self, runs: Sequence[PastRun]) -> None:
         super().__init__()

@@ -205,5 +205,6 @@ class TextScreen(ModalScreen[None]):
 
 def key_in_words(key: str) -> str:
     """`question_mark` as a person sees it on the keyboard."""
-    names = {"question_mark": "?", "slash": "/", "plus": "+", "minus": "-"}
+    names = {"question_mark": "?", "slash": "/", "plus": "+", "minus": "-", "comma": ",", "full_stop": "."}
+    names |= {"left_square_bracket": "[", "right_square_bracket": "]"}
     return " ".join(names.get(part, part) for part in key.split(","))

@@ -40,9 +40,9 @@ HINT = (
     "b reads the first batch."
 )
 BARS = {
-    "computing": ("threads", "model/s", "", "spread"),
+    "computing": ("threads", "images/s", "", "spread"),
     "rates": ("workers", "loader/s", "train/s", "waits"),
-    "together": ("workers + threads", "train/s", "", "spread"),
+    "together": ("workers + threads", "images/s", "", "spread"),
 }
 GRACE = 5.0  # seconds that a thread may take to end; its workers end with it
 
@@ -152,13 +152,15 @@ class LoaderScreen(Screen[None]):
     # What is measured ---------------------------------------------------------------------------------------------
 
     def action_measure(self) -> None:
-        """Measure threads, precisions and workers, or stop measuring."""
-        if self._busy:
-            self._give_up()
-            return
+        """Measure threads, precisions and workers."""
         if (config := self._ready()) is not None:
             self._tuned = Tuned(config)
             self._begin(measure_rates(config, self._working), measuring=True)
+
+    def action_stop_measuring(self) -> None:
+        """Give up what is being measured, or the first batch."""
+        if self._busy:
+            self._give_up()
 
     def action_first_batch(self) -> None:
         """Read the first batch."""
@@ -190,6 +192,7 @@ class LoaderScreen(Screen[None]):
         assert self._working is not None
         self._working.cancel()
         self._say("doing", f"stopping{', then training' * self._start_after}...", "$foreground-muted")
+        self.refresh_bindings()
 
     def _tick(self) -> None:
         if self._looking is not self._looked and self._looking is not None and not self._looking.running:
@@ -217,7 +220,7 @@ class LoaderScreen(Screen[None]):
         self._working = None
         self._say("doing", work.error, "$text-error")
         if self._measuring and self._tuned is not None:
-            self._tuned.end(complete=not work.cancelled and not work.error)
+            self._tuned.end(complete=not work.cancelled and not work.error, stopped=work.cancelled and not work.error)
             self.call_after_refresh(self.query_one("#recommended").scroll_visible, animate=False)
         self._show_rates()
         if self._start_after:
@@ -235,14 +238,17 @@ class LoaderScreen(Screen[None]):
         text = "\n".join(tuned.words()) if tuned is not None else ""
         if text and stale:
             text = f"Measured with other options; m measures again. Then: {text}"
-        self._say("recommended", text, "$foreground-muted" if stale else "$text-success")
+        colour = "$text-warning" if tuned is not None and tuned.stopped else "$text-success"
+        self._say("recommended", text, "$foreground-muted" if stale else colour)
         self.refresh_bindings()
 
     def _is_old(self, tuned: Tuned) -> bool:
         return measured_for(self._draft.config()) != measured_for(tuned.config)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """`u` is there only when there is something to take."""
+        """`u` is there only when there is something to take; `m` stops what it has begun."""
+        if action in ("measure", "stop_measuring"):
+            return self._busy == (action == "stop_measuring")
         return action != "use" or (self._tuned is not None and bool(self._tuned.open_values(self._draft)))
 
     def action_use(self) -> None:
