@@ -5,7 +5,7 @@
 Each side is a process of its own, because the way in which threads wait is settled when torch is loaded, and the number
 of threads is chosen at the start. It is started anew for each round: one process computes up to a third faster than the
 next of the same program, as its memory happens to lie. What becomes of a number that was chosen on an idle machine when
-busy loops come later is printed too, without a bar.
+busy loops come later is printed too, without a bar; how long threads wait awake follows them (`Patience`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,9 @@ if ours:
 import torch
 from tui_trainer.auto import Choices, choose_threads
 from tui_trainer.config import Config
+from tui_trainer.heap import keep_freed
 from tui_trainer.models import catalog
+keep_freed()  # on both sides: it is the threads that are compared
 own, made = torch.get_num_threads(), []
 for name in sys.argv[3:]:
     side, count = (32, 32) if name == "lenet" else (64, 4)
@@ -42,6 +44,9 @@ for name in sys.argv[3:]:
     inputs, targets = torch.randn(count, 3, side, side), torch.randint(10, (count,))
     made.append((model, optimizer, loss_func, inputs, targets, torch.get_num_threads() if ours else own))
 print(*(threads for *_, threads in made), flush=True)
+if ours:
+    from tui_trainer.patience import Patience
+    Patience(max(threads for *_, threads in made)).__enter__()  # as a run does
 for _ in sys.stdin:
     for model, optimizer, loss_func, inputs, targets, threads in made:
         if threads != torch.get_num_threads():

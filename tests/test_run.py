@@ -44,6 +44,27 @@ def first(digits60: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run
     return made.folder, list(made.events(Mailbox()))
 
 
+def test_how_threads_wait_is_looked_after_while_a_run_trains(
+    digits60: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+
+    class Watched:
+        def __init__(self, threads: int) -> None:
+            told.append(threads)
+
+        def __enter__(self) -> None:
+            told.append("begun")
+
+        def __exit__(self, *error: object) -> None:
+            told.append("over")
+
+    monkeypatch.setattr("tui_trainer.running.Patience", Watched)
+    for event in prepare(config_for(digits60, tmp_path / "run", epochs=1, threads=1)).events(Mailbox()):
+        assert told == [1, "begun"], event
+    assert told == [1, "begun", "over"]
+
+
 def test_a_run_writes_the_files_of_the_design(first: tuple[RunFolder, list[Event]]) -> None:
     folder = first[0]
     files = {str(path.relative_to(folder.path)) for path in folder.path.rglob("*") if path.is_file()}

@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import torch
+
 from tui_trainer.config import Config
 from tui_trainer.data.batches import Data
 from tui_trainer.engine.job import Commands, Job
@@ -15,6 +17,7 @@ from tui_trainer.engine.ranks import LostRankError
 from tui_trainer.engine.relay import relayed
 from tui_trainer.events import Event, RunEnded, Warned
 from tui_trainer.failures import batches_in_words, in_words, is_out_of_memory, record_all, with_smaller_batches
+from tui_trainer.patience import Patience
 from tui_trainer.record import Recorder
 from tui_trainer.recorders import recorders_of
 from tui_trainer.repeating import repeatable
@@ -47,9 +50,10 @@ class Run:
         failing: set[Recorder] = set()
         try:
             recorders += recorders_of(self.folder, self.config, self.job) if self.lock else []
-            for event in self._told(commands):
-                yield from record_all(event, recorders, failing)
-                yield event
+            with Patience(torch.get_num_threads() if self.job.device.type == "cpu" else 1):
+                for event in self._told(commands):
+                    yield from record_all(event, recorders, failing)
+                    yield event
         except OSError as error:
             raise in_words(error, self.config) or error from error
         finally:
