@@ -1,8 +1,11 @@
+import io
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from tui_trainer.data import jpeg
+from tui_trainer.data import jpeg, known_bad
 from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import BadImageError, decode_as
 from tui_trainer.data.header import header
@@ -32,6 +35,50 @@ def test_a_truncated_file_is_bad_and_another_format_is_decoded() -> None:
         jpeg.decoded(header(data), data[: len(data) // 2], 3)
     png = cv2.imencode(".png", np.full((4, 5, 3), 7, np.uint8))[1].tobytes()
     assert jpeg.decoded(header(png), png, 3).shape == (4, 5, 3)
+
+
+def silent(capfd: pytest.CaptureFixture[str]) -> bool:
+    """Whether nothing was printed, by whatever library, since the last call."""
+    return capfd.readouterr().err == ""
+
+
+def test_a_bad_file_is_decoded_once_and_a_mended_one_again(capfd: pytest.CaptureFixture[str]) -> None:
+    data = picture(200, 200)
+    damaged = data[: len(data) // 2] + b"\xff\xd9"
+    for number in range(3):
+        with pytest.raises(BadImageError, match="damaged or truncated"):
+            jpeg.decoded(header(damaged), damaged, 3)
+        assert silent(capfd) == (number > 0)
+    with pytest.raises(BadImageError):  # in other colours it is decoded for itself
+        jpeg.decoded(header(damaged), damaged, 1)
+    assert not silent(capfd)
+    same_length = data[: len(damaged) - 2] + b"\xff\xd8"
+    with pytest.raises(BadImageError):
+        jpeg.decoded(header(same_length), same_length, 3)
+    assert jpeg.decoded(header(data), data, 3).shape == (200, 200, 3)
+
+
+def test_what_is_known_to_be_bad_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known_bad, "MOST", 0)
+    known_bad.add(b"of no other length", (3,), "damaged")
+    known_bad.require_unknown(b"of no other length", (3,))
+
+
+@pytest.mark.parametrize("reduce", [1, 2, 4, 8])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["grey corner", "cmyk", "restarts", "grey"])
+def test_a_whole_file_is_read_in_silence(
+    kind: str, channels: int, reduce: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jpeg, "_library", None)
+    pixels = cv2.imdecode(np.frombuffer(picture(120, 96), np.uint8), cv2.IMREAD_COLOR)
+    pixels[60:] = 128
+    image, file = Image.fromarray(pixels), io.BytesIO()
+    mode = {"cmyk": "CMYK", "grey": "L"}.get(kind, "RGB")
+    image.convert(mode).save(file, "JPEG", **({"restart_marker_blocks": 2} if kind == "restarts" else {}))
+    data = file.getvalue()
+    assert jpeg.decoded(header(data), data, channels, reduce).shape == (120 // reduce, 96 // reduce, channels)
+    assert silent(capfd)
 
 
 def test_nothing_but_the_picture_is_written_where_others_may_read() -> None:

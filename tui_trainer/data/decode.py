@@ -90,7 +90,8 @@ def decode_as(
     plain = _LUMINANCE if channels == 1 else _RGB
     if head.format == "jpeg":
         pixels = _decoded(data, plain | _REDUCED[reduce])
-        if short_jpeg.may_be(head, data, pixels, reduce):
+        suspect = short_jpeg.may_be(head, data, pixels, reduce)
+        if suspect and not short_jpeg.is_surely_whole(data, channels, reduce):
             longer = _decoded(short_jpeg.lengthened(data), plain | _REDUCED[reduce])
             if not np.array_equal(longer, pixels):
                 raise BadImageError("damaged or truncated")

@@ -14,6 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
+from tui_trainer.data import known_bad
 from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import BadImageError, Pixels, decode_as, require_size, upright
 from tui_trainer.data.header import MEGAPIXELS, Header
@@ -47,7 +48,21 @@ def decoded(
     Raises:
         BadImageError: it is damaged, or of a kind that is not read.
     """
-    if _library is None or head.format != "jpeg" or head.mode == "cmyk":
+    if head.format != "jpeg":
+        return decode_as(head, data, channels, reduce=reduce, max_megapixels=max_megapixels)
+    how = channels, reduce, max_megapixels
+    known_bad.require_unknown(data, how)
+    try:
+        return _decoded(head, data, channels, reduce, room, max_megapixels)
+    except BadImageError as error:
+        known_bad.add(data, how, str(error))
+        raise
+
+
+def _decoded(
+    head: Header, data: bytes, channels: int, reduce: int, room: Pixels | None, max_megapixels: float
+) -> Pixels:
+    if _library is None or head.mode == "cmyk":
         return decode_as(head, data, channels, reduce=reduce, max_megapixels=max_megapixels)
     require_size(head, max_megapixels)
     height, width = (head.height, head.width) if head.orientation < 5 else (head.width, head.height)

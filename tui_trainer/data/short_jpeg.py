@@ -7,6 +7,7 @@ really grey stays as it is, because it is complete without them.
 
 from __future__ import annotations
 
+import io
 import re
 from typing import Any
 
@@ -41,6 +42,30 @@ def _has_grey_block(pixels: Any, reduce: int) -> bool:
     if reduce == 8:
         return bool(grey.any())
     return bool((grey[:-1, :-1] & grey[1:, :-1] & grey[:-1, 1:] & grey[1:, 1:]).any())
+
+
+def is_surely_whole(data: bytes, channels: int, reduce: int) -> bool:
+    """Whether Pillow sees nothing change with bytes that are added; if it does, OpenCV has the last word.
+
+    OpenCV would print past the program, each time that a whole picture is read, that libjpeg has skipped them.
+    """
+    longer = lengthened(data)
+    try:
+        return bool(longer) and _decoded(longer, channels, reduce) == _decoded(data, channels, reduce)
+    except Exception:  # plugins of Pillow raise anything for hostile bytes
+        return False
+
+
+def _decoded(data: bytes, channels: int, reduce: int) -> bytes:
+    """The pixels in the colours of the file, or its luminance."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+        image.draft(
+            "L" if channels == 1 else image.mode, (max(1, image.width // reduce), max(1, image.height // reduce))
+        )
+        pixels: bytes = image.tobytes()
+        return pixels
 
 
 def lengthened(data: bytes) -> bytes:
