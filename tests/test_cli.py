@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from tui_trainer.events import Event, Progress
 from tui_trainer.run_folder import Mailbox, RunFolder, make_folder, runs_root
 from tui_trainer.run_lock import RunLock
 
-from .conftest import Told, copy_digits, metrics_but_seconds
+from .conftest import DIGITS, PATIENCE, Told, copy_digits, metrics_but_seconds
 
 Cli = Callable[..., Told]
 SHORT = ("--epochs", "2", "-b", "8")
@@ -416,6 +417,43 @@ def test_training_goes_on_when_nobody_hears_it_any_more(
         os.dup2(err, 2)
         os.close(err)
     assert (told.code, told.json["outcome"]) == (0, "finished")
+
+
+LEAVES = """
+import os, subprocess, sys
+words, both = sys.argv[2:], sys.argv[1] == "both"
+read, write = os.pipe()
+process = subprocess.Popen([sys.executable, "-m", "tui_trainer", *words], stdout=write, stderr=write if both else None)
+os.close(write)
+os.read(read, 1) if both else None
+os.close(read)
+sys.exit(process.wait())
+"""
+
+
+def left_early(gone: str, words: list[str]) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-c", LEAVES, gone, *words]
+    return subprocess.run(line, check=False, capture_output=True, text=True, timeout=PATIENCE)
+
+
+@pytest.mark.parametrize(("gone", "json"), [("both", False), ("stdout", False), ("stdout", True)])
+def test_a_run_whose_pipe_is_left_early_ends_with_its_own_code(
+    digits60: Path, tmp_path: Path, gone: str, json: bool
+) -> None:
+    words = ["--no-tui", *["--json"] * json, str(digits60), *SHORT, "--output-dir", str(tmp_path / "run")]
+    ended = left_early(gone, words)
+    assert ended.returncode == 0, ended.stderr
+    assert "Exception ignored" not in ended.stderr
+    assert len(RunFolder(tmp_path / "run").metrics.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize(("words", "code"), [(["none", "--json"], 3), (["--help"], 0), (["data", str(DIGITS)], 141)])
+def test_whoever_leaves_early_is_no_bug(words: list[str], code: int) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", LEAVES, "stdout", *words], capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode == code, ended.stderr
+    assert "Exception ignored" not in ended.stderr
 
 
 # send -----------------------------------------------------------------------------------------------------------------

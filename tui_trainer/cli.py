@@ -18,7 +18,7 @@ from tui_trainer.config import Resolved, resolve, to_toml
 from tui_trainer.errors import ConfigError, TooManyBadError, UserError
 from tui_trainer.origin import naming_file
 from tui_trainer.run_folder import find_checkpoint, find_run
-from tui_trainer.steering import Interrupted, Signals, unless_gone
+from tui_trainer.steering import Interrupted, Signals, complain, flush, unless_gone
 from tui_trainer.text import display
 from tui_trainer.waiting import set_waiting
 
@@ -32,7 +32,11 @@ EXIT_BUG = 1
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. Without `argv` it is the whole program, and its process may end here."""
-    code = _main(list(sys.argv[1:] if argv is None else argv))
+    try:
+        code = _main(list(sys.argv[1:] if argv is None else argv))
+    finally:
+        if argv is None:
+            flush()
     if argv is None:
         preload.leave(code)
     preload.settle()
@@ -63,15 +67,15 @@ def _is_command(words: Sequence[str]) -> bool:
 
 
 def _refuse(error: UserError) -> int:
-    print(f"tui-trainer: {display(error, 1000)}", file=sys.stderr)
+    complain(f"tui-trainer: {display(error, 1000)}")
     return error.exit_code
 
 
 def _print_refusal(error: UserError) -> None:
     """The one JSON object on stdout, also for what is refused before there is a run."""
-    from tui_trainer.headless import Summary
+    from tui_trainer.headless import Summary, print_result
 
-    print(Summary().to_json(error))
+    unless_gone(1, print_result, Summary(), True, error)
 
 
 def train(argv: Sequence[str]) -> int:
@@ -168,7 +172,7 @@ def train_headless(resolved: Resolved, *, as_json: bool) -> int:
         failure = error
     except Interrupted as interrupted:
         unless_gone(2, progress.close)
-        print("tui-trainer: stopped before the run began; nothing was written.", file=sys.stderr)
+        complain("tui-trainer: stopped before the run began; nothing was written.")
         return 128 + interrupted.number
     except Exception as error:
         unless_gone(2, progress.close)
@@ -225,7 +229,7 @@ def _bug(error: Exception, session: LocalSession) -> int:
     if session.folder is None:
         raise error
     what = display(f"{type(error).__name__}: {error}", 300)
-    print(f"tui-trainer: this is a bug: {what}; traceback in {display(session.folder.log)}.", file=sys.stderr)
+    complain(f"tui-trainer: this is a bug: {what}; traceback in {display(session.folder.log)}.")
     return EXIT_BUG
 
 

@@ -21,8 +21,9 @@ from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.text import display
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
+
+    from tui_trainer.console import Console
 
 NAMES = (*(name for name in WHICH_SAMPLES if name != "data"), "seed")
 NAMED = 20  # bad files that are named; --json names all
@@ -86,7 +87,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
 
 def _told(reports: Iterable[AnyReport]) -> Iterator[AnyReport]:
     """The same, with progress on a terminal."""
-    from rich.console import Console
+    from tui_trainer.console import Console
 
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -105,8 +106,9 @@ def _last(reports: Iterable[AnyReport]) -> AnyReport:
 
 def show(report: AnyReport) -> None:
     """Facts, a bar for each class, warnings and bad files."""
-    from rich.console import Console
     from rich.text import Text
+
+    from tui_trainer.console import Console
 
     console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
     console.print(Text(display(report.root), "bold"))

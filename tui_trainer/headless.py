@@ -185,7 +185,7 @@ class LiveProgress:
     """Two bars, epoch and run, under the lines of the epochs: for a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
+        from tui_trainer.console import Console
 
         self._console = Console(stderr=True, highlight=False)
         self._status = self._console.status("starting")
@@ -259,8 +259,9 @@ def print_result(summary: Summary, as_json: bool, error: UserError | None) -> No
         return
     if not summary.run:
         return
-    from rich.console import Console
     from rich.text import Text
+
+    from tui_trainer.console import Console
 
     console = Console(highlight=False)
     rows = {"outcome": summary.message, "time": duration(summary.seconds), "run": display(summary.run, 500)}

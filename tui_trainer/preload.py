@@ -15,7 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
-from tui_trainer.steering import unless_gone
+from tui_trainer.steering import flush
 
 LIBRARIES = (
     ("numpy", "_core/_multiarray_umath*.so", os.RTLD_LOCAL),
@@ -80,8 +80,7 @@ def leave(code: int) -> None:
     """End the process where an import goes on that nobody needs: otherwise the interpreter would wait for it."""
     if _going_on():
         logging.shutdown()
-        for number, stream in ((1, sys.stdout), (2, sys.stderr)):
-            unless_gone(number, stream.flush)
+        flush()
         os._exit(code)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from tui_trainer.commands import Checkpoint
@@ -16,7 +15,7 @@ from tui_trainer.headless import Summary, choose_progress, print_result
 from tui_trainer.launched import end_with_parent
 from tui_trainer.run_folder import RunFolder, runs_root
 from tui_trainer.session import LocalSession, refuse_early
-from tui_trainer.steering import Interrupted, Signals, unless_gone
+from tui_trainer.steering import Interrupted, Signals, complain, flush, unless_gone
 from tui_trainer.text import display, user_path
 from tui_trainer.torchrun import Place, leave_refusal, refusal
 
@@ -81,7 +80,8 @@ def _train(arguments: Arguments, resolved: Resolved, place: Place, ranks: Ranks)
     given = set() if resumed else {name for name, origin in resolved.origins.items() if origin.startswith("--")}
     summary, signals = Summary(), Signals(patient=True)  # torchrun passes on what the terminal has sent already
     progress = choose_progress() if _speaks(place) else None
-    session = LocalSession(config, progress.tell if progress else lambda text: None, given, ranks)
+    tell = progress.tell if progress else lambda text: None
+    session = LocalSession(config, lambda text: unless_gone(2, tell, text), given, ranks)
     signals.steer(session)
     if ranks.rank == 0 and place.attempts and not config.run.resume:
         session.send(Checkpoint())  # after the first step, so that there is one to start again from
@@ -137,12 +137,11 @@ def _tell_of(error: UserError, place: Place, ranks: Ranks | None) -> None:
         ranks.leave_word(error)
     leave_refusal(place.meeting, error)
     if place.rank == 0 or ranks is None:
-        print(f"tui-trainer: {display(error, 1000)}", file=sys.stderr, flush=True)
+        complain(f"tui-trainer: {display(error, 1000)}")
 
 
 def _end_at_once(code: int) -> None:
     """Without the interpreter's own end, which may wait for ranks that are gone."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    flush()
     os._exit(code)

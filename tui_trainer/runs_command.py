@@ -161,9 +161,10 @@ def _remove(names: Sequence[str], *, sure: bool) -> int:
 
 
 def _print(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
     from rich.table import Column, Table
     from rich.text import Text
+
+    from tui_trainer.console import Console
 
     # the first column is what people copy: it stays whole
     columns = (Column(Text(display(header, 40)), no_wrap=not place) for place, header in enumerate(headers))

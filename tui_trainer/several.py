@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 from tui_trainer.background import last_words
@@ -13,7 +12,7 @@ from tui_trainer.headless import Summary, choose_progress, print_result
 from tui_trainer.past_runs import last_event
 from tui_trainer.run_folder import RunFolder, find_run, make_folder, new_folder_path
 from tui_trainer.session import FollowedSession, refuse_early
-from tui_trainer.steering import Interrupted, Signals, unless_gone
+from tui_trainer.steering import Interrupted, Signals, complain, unless_gone
 from tui_trainer.text import display
 from tui_trainer.torchrun import launched
 
@@ -36,7 +35,7 @@ def train(resolved: Resolved, argv: Sequence[str], *, as_json: bool) -> int:
         words += [f"--output-dir={folder.path}", "--name="]
     since = folder.events.stat().st_size if folder.events.exists() else 0
     progress, failure = choose_progress(), None
-    progress.tell(f"starting {config.run.nproc} processes")
+    unless_gone(2, progress.tell, f"starting {config.run.nproc} processes")
     try:
         with launched(words, folder, nproc=config.run.nproc, max_restarts=config.run.max_restarts) as started:
             session = FollowedSession(folder, started.process, since)
@@ -50,14 +49,14 @@ def train(resolved: Resolved, argv: Sequence[str], *, as_json: bool) -> int:
             failure = started.refusal() or failure or _failure(folder)
     except Interrupted as interrupted:
         unless_gone(2, progress.close)
-        print("tui-trainer: stopped before the run began; nothing was written.", file=sys.stderr)
+        complain("tui-trainer: stopped before the run began; nothing was written.")
         return 128 + interrupted.number
     finally:
         unless_gone(2, progress.close)
     summary.run = str(folder.path) if folder.holds_a_run() else ""
     unless_gone(1, print_result, summary, as_json, failure)
     if failure is not None:
-        print(f"tui-trainer: {display(failure, 1000)}", file=sys.stderr)
+        complain(f"tui-trainer: {display(failure, 1000)}")
         return failure.exit_code
     return 128 + signals.received if signals.received and summary.outcome in ("stopped", "aborted") else 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
 from types import FrameType
 from typing import ParamSpec, Protocol
@@ -60,4 +61,22 @@ def unless_gone(descriptor: int, say: Callable[P, None], *what: P.args, **named:
     try:
         say(*what, **named)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, descriptor)
+        os.close(nowhere)
+
+
+def complain(text: str) -> None:
+    """A line on stderr, for whoever still reads it."""
+    unless_gone(2, _to_stderr, text)
+
+
+def _to_stderr(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def flush() -> None:
+    """Hand on what was printed; the interpreter would end with exit code 120 where nobody reads it any more."""
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        if stream is not None:  # closed by whoever started the program
+            unless_gone(number, stream.flush)

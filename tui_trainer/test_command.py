@@ -33,7 +33,7 @@ def main(argv: Sequence[str]) -> int:
     if asked.json:
         print(json.dumps(record(tested), allow_nan=False))
         return 0
-    from rich.console import Console
+    from tui_trainer.console import Console
 
     Console(highlight=False).print(report(tested))
     return 0

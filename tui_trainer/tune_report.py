@@ -13,7 +13,7 @@ from tui_trainer.tui.draft import words_of
 from tui_trainer.tune_facts import Advice, Found, Trial, rows
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from tui_trainer.console import Console
 
 WIDEST = 40  # cells of a bar
 
@@ -68,8 +68,9 @@ def _advice(advice: Advice) -> dict[str, Any]:
 
 def show(config: Config, found: Found, advice: Advice | None, file: str) -> None:
     """Tables on stdout, and under them what to set, also as `file`."""
-    from rich.console import Console
     from rich.text import Text
+
+    from tui_trainer.console import Console
 
     console = Console(highlight=False)
     size = config.loader.batch_size

@@ -147,9 +147,10 @@ def _print(file: WeightFile, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(_record(file)))
         return
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tui_trainer.console import Console
 
     numbers = sum(tensor.numel for tensor in file.tensors)
     table = Table("tensor", "shape", "dtype", "numbers", box=None, pad_edge=False)
@@ -167,9 +168,10 @@ def _print(file: WeightFile, *, as_json: bool) -> None:
 
 
 def _print_match(fit: Fit, report: MatchReport) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from tui_trainer.console import Console
 
     table = Table("", "layer", "status", "from", "", box=None, pad_edge=False)
     for layer in report.layers:
