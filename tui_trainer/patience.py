@@ -36,7 +36,7 @@ class Patience:
             threading.Event(),
             threading.Thread(target=self._look_on, name="patience", daemon=True),
         )
-        self._left: threading.Event | None = None  # set, and the team more is gone
+        self._team: Team | None = None
         self._mine = threading.get_native_id()
 
     def __enter__(self) -> Patience:
@@ -55,7 +55,7 @@ class Patience:
     @property
     def sleeps(self) -> bool:
         """Whether threads sleep when they wait."""
-        return self._left is not None
+        return self._team is not None
 
     def _look_on(self) -> None:
         before = self._moment()
@@ -89,17 +89,34 @@ class Patience:
         return found / 1e9
 
     def _sleep(self) -> None:
-        if self._left is None:
-            self._left = threading.Event()
-            threading.Thread(target=_team, args=(self._left,), name="team", daemon=True).start()
+        self._team = self._team or Team()
 
     def _spin(self) -> None:
-        if self._left is not None:
-            self._left.set()
-            self._left = None
+        if self._team is not None:
+            self._team.leave()
+            self._team = None
 
 
-def _team(left: threading.Event) -> None:
-    """Have threads of OpenMP of one's own, which live as long as this thread."""
-    torch.ones(TEAM).neg_()
-    left.wait()
+class Team:
+    """Threads of OpenMP that never work after their first moment; they live as long as the thread that has them.
+
+    Both its begin and its end are waited for: a thread within torch while the interpreter ends would abort the process.
+    """
+
+    def __init__(self) -> None:
+        self._there, self._left = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._stay, name="team", daemon=True)
+        self._thread.start()
+        self._there.wait()
+
+    def _stay(self) -> None:
+        try:
+            torch.ones(TEAM).neg_()
+        finally:
+            self._there.set()
+        self._left.wait()
+
+    def leave(self) -> None:
+        """Let them go."""
+        self._left.set()
+        self._thread.join()
