@@ -25,12 +25,12 @@ from tui_trainer.config import Config
 from tui_trainer.data.decode import BadImageError, Header, header, read_file
 from tui_trainer.data.index import TRAIN, VAL, Index
 from tui_trainer.data.pipeline import Pipeline
-from tui_trainer.data.slots import FULL, FileSlots, MemorySlots, Slots
+from tui_trainer.data.slots import FULL, LARGE, PAGE, FileSlots, MemorySlots, Slots
 from tui_trainer.data.transforms import RESAMPLER
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import SHARED_MEMORY, size_in_words
 
-VERSION = 2
+VERSION = 3
 LOOKED_AT = 256  # images whose sizes decide that of a slot
 MEMORY_SHARE, DISK_SHARE = 0.25, 0.5  # of what is free
 MOST_PARTS = 0.9  # of the images must fit whole, or keeping them by itself is not worth it
@@ -106,6 +106,8 @@ def _part(index: Index, heads: list[Header], pipeline: Pipeline, number: int) ->
     count, size = int((index.parts == number).sum()), 0
     if sizes and len(sizes) >= MOST_PARTS * len(heads):
         size = min(max(sizes), int(1.5 * np.quantile(sizes, 0.95)))
+        if pipeline.random and size >= LARGE:
+            size = -(-size // PAGE) * PAGE  # no two share a page of a file: the second write to it took a fifth longer
     return Part(pipeline, number, count, size)
 
 

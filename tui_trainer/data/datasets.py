@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from tui_trainer.data.decode import BadImageError, read_file
+from tui_trainer.data.decode import BadImageError, Stamp, read_with_stamp
 from tui_trainer.data.index import Index
 from tui_trainer.data.pipeline import Pipeline, Spec
-from tui_trainer.data.slots import Slots
+from tui_trainer.data.slots import FOREVER, Slots
 from tui_trainer.data.transforms import address
 
 __all__ = ["Address", "EpochOrder", "ImageDataset", "RawBatch", "Sample", "Spec", "collate"]
@@ -139,19 +139,20 @@ class ImageDataset(Dataset[Sample]):
     def _fill(self, row: Tensor, epoch: int, index: int) -> None:
         """One sample, through what is kept of its image if anything can be."""
         if self.kept is None and not self.pipeline.shrinks:
-            self._filled(self._encoded(index), row, epoch, index)
+            self._filled(self._encoded(index)[0], row, epoch, index)
             return
         pixels = None if self.kept is None else self.kept.get(index, self._path)
+        if pixels is not None:
+            self.pipeline.fill_from(pixels, row, epoch, index)
+            return
+        data, stamp = self._encoded(index)
+        pixels = self.pipeline.stored(data, None if self.kept is None else self.kept.room(index))
         if pixels is None:
-            stamp = None if self.kept is None else self.kept.stamp(index, self._path)
-            data = self._encoded(index)
-            pixels = self.pipeline.stored(data, None if self.kept is None else self.kept.room(index))
-            if pixels is None:
-                self._filled(data, row, epoch, index)
-                return
-            if self.kept is not None and stamp is not None:
-                self.kept.put(index, pixels, stamp)
-        self.pipeline.fill_from(pixels, row, epoch, index)
+            self._filled(data, row, epoch, index)
+            return
+        self.pipeline.fill_from(pixels, row, epoch, index)  # first, while the pixels are near the processor
+        if self.kept is not None:
+            self.kept.put(index, pixels, stamp)
 
     def _filled(self, data: bytes, row: Tensor, epoch: int, index: int) -> None:
         """One sample from its file; what is damaged shows in the whole of it only, so that this comes first."""
@@ -164,9 +165,11 @@ class ImageDataset(Dataset[Sample]):
     def _path(self, index: int) -> bytes | None:
         return os.path.join(self._root, self._index.name(index)) if self._pictures is None else None
 
-    def _encoded(self, index: int) -> bytes:
+    def _encoded(self, index: int) -> tuple[bytes, Stamp]:
         path = self._path(index)
-        return read_file(path) if path is not None else self._pictures.encoded(index)  # type: ignore[union-attr]
+        if path is not None:
+            return read_with_stamp(path)
+        return self._pictures.encoded(index), FOREVER  # type: ignore[union-attr]
 
 
 def collate(samples: list[Sample] | RawBatch) -> RawBatch:

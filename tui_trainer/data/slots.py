@@ -14,8 +14,9 @@ import errno
 import fcntl
 import mmap
 import os
+import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,17 +25,21 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tui_trainer.data.decode import Pixels
+from tui_trainer.data.decode import Pixels, Stamp
 from tui_trainer.data.pages import Pages
 
 PAGE = 4096
 FIELDS = 6  # of a record: height, width, bytes and change time of the image file, sum of the pixels, check of the rest
+LARGE, FOLIO = (
+    1 << 16,
+    1 << 18,
+)  # `LARGE` slots begin at a multiple of FOLIO, for larger pieces to be written
 TOGETHER = 16  # slots for which room is made at once
 FOREVER = (0, 0)  # the state of an image that is no file
 
+_RECORD, _CHECK = struct.Struct("=5q"), struct.Struct("=q")
 FULL = errno.ENOSPC, errno.EDQUOT
 
-Stamp = tuple[int, int]  # bytes and time of the last change (ns) of an image file
 Numbers = npt.NDArray[np.int64]  # of samples
 PathOf = Callable[[int], bytes | None]  # the file of a sample, if it is one
 
@@ -47,15 +52,12 @@ class Slots(Protocol):
     def get(self, sample: int, path_of: PathOf) -> Pixels | None:
         """The image (H, W, C) of a sample, not to be changed; None if it is not there."""
 
-    def stamp(self, sample: int, path_of: PathOf) -> Stamp:
-        """The state of its file, to be taken before it is read."""
-
     def room(self, sample: int) -> Pixels | None:
         """Where the image may be decoded to, flat, so that `put` need not copy it; whoever else does so writes the
         same."""  # noqa: D205, D209
 
     def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
-        """Keep an image; one that is too large for a slot is not kept."""
+        """Keep an image, made of its file in the state `stamp`; one that is too large for a slot is not kept."""
 
     def batch(self, samples: Numbers, rows: Tensor, *, lend: bool = False) -> Tensor | None:
         """Whole slots as (N, S, S, C) if all of the samples are there as they are wanted, copied into `rows`.
@@ -100,10 +102,6 @@ class MemorySlots:
             return None
         return self._bytes[place, : height * width * self._channels].reshape(height, width, self._channels)
 
-    def stamp(self, sample: int, path_of: PathOf) -> Stamp:
-        """Nothing outlives the run, so that nothing grows old."""
-        return FOREVER
-
     def room(self, sample: int) -> Pixels | None:
         """See `Slots`."""
         place = int(self._place[sample])
@@ -115,7 +113,7 @@ class MemorySlots:
         return slot
 
     def put(self, sample: int, pixels: Pixels, stamp: Stamp) -> None:
-        """See `Slots`; the shape is written last, which says that the pixels are there."""
+        """See `Slots`; nothing outlives the run. The shape is written last, which says that the pixels are there."""
         room = self.room(sample)
         if room is not None and pixels.size <= self._size:
             if not np.may_share_memory(pixels, room):
@@ -154,7 +152,8 @@ class FileSlots:
     def __init__(self, path: Path, samples: int, size: int, channels: int, most: int) -> None:
         self._asked = path, samples, size, channels, most
         self.told, self._size, self._channels, self._most = "", size, channels, most
-        self._start = -(-(PAGE + samples * FIELDS * 8) // PAGE) * PAGE
+        step = FOLIO if size >= LARGE else PAGE
+        self._start = -(-(PAGE + samples * FIELDS * 8) // step) * step
         whole = self._start + samples * size
         self._file = _opened(path, whole)
         if (failed := _reserve(self._file, 0, self._start)) in FULL:
@@ -182,23 +181,12 @@ class FileSlots:
         if not self._good[sample]:
             if sample >= self._most or not 0 < count <= self._size:
                 return None
-            if record[5] != _check(record[:5]) or (record[2], record[3]) != self.stamp(sample, path_of):
+            if record[5] != zlib.crc32(_RECORD.pack(*record[:5])) or (record[2], record[3]) != _stamp(path_of(sample)):
                 return None
             if record[4] != _sum(self._bytes[sample, :count]):
                 return None
             self._good[sample] = True
         return self._bytes[sample, :count].reshape(height, width, self._channels)
-
-    def stamp(self, sample: int, path_of: PathOf) -> Stamp:
-        """See `Slots`."""
-        path = path_of(sample)
-        if path is None:
-            return FOREVER
-        try:
-            status = os.stat(path)
-        except OSError:
-            return -1, -1
-        return status.st_size, status.st_ctime_ns
 
     def room(self, sample: int) -> Pixels | None:
         """None: what is written through the mapping of a full disk ends the process."""
@@ -208,12 +196,12 @@ class FileSlots:
         """See `Slots`; the record is written last."""
         if sample >= self._most or pixels.size > self._size or self.told:
             return
-        record = [*pixels.shape[:2], *stamp, _sum(pixels)]
-        record.append(_check(record))
+        record = _RECORD.pack(*pixels.shape[:2], *stamp, _sum(pixels))
+        record += _CHECK.pack(zlib.crc32(record))
         try:
             self._reserve(sample, pixels.size)
-            self._write(pixels.reshape(-1), self._start + sample * self._size)
-            self._write(np.array(record, np.int64), PAGE + sample * FIELDS * 8)
+            self._write(pixels.reshape(-1).data, self._start + sample * self._size)
+            self._write(record, PAGE + sample * FIELDS * 8)
         except OSError as error:
             self.told = _not_continued(error)
             return
@@ -229,8 +217,8 @@ class FileSlots:
             self._reserved[sample // TOGETHER] = True
             _reserve(self._file, self._start + first * self._size, slots * self._size)
 
-    def _write(self, values: npt.NDArray[Any], at: int) -> None:
-        if os.pwrite(self._file, values.data, at) < values.nbytes:
+    def _write(self, values: memoryview | bytes, at: int) -> None:
+        if os.pwrite(self._file, values, at) < memoryview(values).nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def batch(self, samples: Numbers, rows: Tensor, *, lend: bool = False) -> Tensor | None:
@@ -239,6 +227,16 @@ class FileSlots:
         if self._size != rows[0].numel() or not self._good[places].all():
             return None
         return _gathered(self._memory, places, rows, lend)
+
+
+def _stamp(path: bytes | None) -> Stamp:
+    if path is None:
+        return FOREVER
+    try:
+        status = os.stat(path)
+    except OSError:
+        return -1, -1
+    return status.st_size, status.st_ctime_ns
 
 
 def _not_continued(error: OSError) -> str:
@@ -291,9 +289,7 @@ def _sum(pixels: Pixels) -> int:
     """Of their words: what is missing after a crash is whole pages."""
     flat = pixels.reshape(-1)
     words = len(flat) // 8 * 8
-    total = int(flat[:words].view(np.uint64).sum(dtype=np.uint64)) + int(flat[words:].sum(dtype=np.uint64))
+    total = int(np.add.reduce(flat[:words].view(np.uint64)))
+    if words < len(flat):
+        total += int(np.add.reduce(flat[words:], dtype=np.uint64))
     return total & 0x7FFFFFFFFFFFFFFF
-
-
-def _check(record: Sequence[int]) -> int:
-    return zlib.crc32(np.array(record, np.int64).data)
