@@ -55,6 +55,16 @@ def test_what_cannot_be_told_is_calm(two: Patience) -> None:
     assert not two.sleeps
 
 
+def test_a_system_that_lets_no_thread_begin(two: Patience, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        two.hear(0.0)
+    assert not two.sleeps
+
+
 def test_the_end_of_the_context_is_the_end_of_all_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "is_ours", lambda: True)
     monkeypatch.setattr(module, "usable_cpus", lambda: 2)

@@ -34,6 +34,14 @@ def small(data: Path | str, **values: Any) -> Config:
     return build({"data": str(data), "batch_size": 8, "threads": 2, **values})
 
 
+def test_batches_that_steps_are_measured_on_are_prepared_in_each(digits60: Path) -> None:
+    data = Bench(small(digits60).replace(batch_size=32)).data(0)
+    found = trials._some(data.train, 60.0)
+    assert len(found) == trials.BATCHES > data.train.batches  # the last are of an epoch whose images are kept
+    assert [batch.block for batch in found] == [None] * trials.BATCHES  # type: ignore[attr-defined]
+    assert any(batch.block for batch in data.train.epoch(9))  # type: ignore[attr-defined]
+
+
 MODEL = """
 import torch
 from torch import nn

@@ -92,6 +92,15 @@ def test_a_container_that_may_use_less_than_two(monkeypatch: pytest.MonkeyPatch)
     assert chosen() == (1, "a small network, and less than two processors may be used")
 
 
+def test_a_container_that_may_use_two_of_many_has_none_for_workers_beside(
+    free: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free(60.0)
+    monkeypatch.setattr(small_threads, "allowed", lambda: 2.0)
+    assert chosen()[0] == 2
+    assert chosen(num_workers=1) == (1, "a small network, and workers need the processors too")
+
+
 def test_a_system_that_does_not_tell(free: Callable[[None], None]) -> None:
     free(None)
     assert chosen() == (1, "a small network")

@@ -89,7 +89,8 @@ class Patience:
         return found / 1e9
 
     def _sleep(self) -> None:
-        self._team = self._team or Team()
+        with contextlib.suppress(RuntimeError):  # this system lets no thread more begin
+            self._team = self._team or Team()
 
     def _spin(self) -> None:
         if self._team is not None:

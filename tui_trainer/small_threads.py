@@ -32,12 +32,13 @@ def threads_of_small(
         return 1, "a small network"
     if config.loader.batch_size * multiplications(model, shape) < WORTH:
         return 1, "a small network with short steps"
-    if allowed() < 2:
+    most = allowed()
+    if most < 2:
         return 1, "a small network, and less than two processors may be used"
     free, workers = free_since(since), config.loader.num_workers
     if free is None:
         return 1, "a small network"
-    if free >= ENOUGH + workers:
+    if min(free, most) >= ENOUGH + workers:
         return 2, "a small network, and the machine is idle"
     if free >= ENOUGH:
         return 1, "a small network, and workers need the processors too"

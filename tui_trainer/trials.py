@@ -181,7 +181,7 @@ def _some(loader: Loader, seconds: float) -> list[Batch]:
     with closing(endless(loader)) as stream:
         while len(found) < BATCHES and (not found or time.monotonic() < ends):
             batch = next(stream)
-            found.append(replace(batch, inputs=batch.inputs.clone(), targets=batch.targets.clone()))
+            found.append(replace(batch, inputs=batch.inputs.clone(), targets=batch.targets.clone(), block=None))
     return found
 
 

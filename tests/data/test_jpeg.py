@@ -58,6 +58,22 @@ def test_a_bad_file_is_decoded_once_and_a_mended_one_again(capfd: pytest.Capture
     assert jpeg.decoded(header(data), data, 3).shape == (200, 200, 3)
 
 
+@pytest.mark.parametrize("kind", ["python", "opencv"])
+def test_a_lack_of_memory_is_not_the_fault_of_a_file(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lacking(*_: object) -> object:
+        error = MemoryError() if kind == "python" else cv2.error("Failed to allocate")
+        error.code = cv2.Error.StsNoMem
+        raise error
+
+    data = picture(50, 40)
+    with monkeypatch.context() as patch:
+        patch.setattr(jpeg, "_library", None)
+        patch.setattr(cv2, "imdecode", lacking)
+        with pytest.raises(BadImageError, match="too little memory to decode it"):
+            jpeg.decoded(header(data), data, 3)
+    assert jpeg.decoded(header(data), data, 3).shape == (50, 40, 3)
+
+
 def test_what_is_known_to_be_bad_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known_bad, "MOST", 0)
     known_bad.add(b"of no other length", (3,), "damaged")
@@ -71,6 +87,7 @@ def test_a_whole_file_is_read_in_silence(
     kind: str, channels: int, reduce: int, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jpeg, "_library", None)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1)  # Pillow's limit would be another one, and print
     pixels = cv2.imdecode(np.frombuffer(picture(120, 96), np.uint8), cv2.IMREAD_COLOR)
     pixels[60:] = 128
     image, file = Image.fromarray(pixels), io.BytesIO()

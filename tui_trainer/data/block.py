@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy.typing as npt
+import torch
 from torch import Tensor
 
 
@@ -13,10 +16,13 @@ class Block:
     def __init__(self, inputs: Tensor, targets: Tensor, size: int) -> None:
         self._inputs, self._size = inputs, size
         self.batches = tuple(zip(inputs.split(size), targets.split(size), strict=True))
-        self._made: tuple[Tensor, ...] = ()
+        self._made: npt.NDArray[Any] | None = None
 
     def made(self, make: Callable[[Tensor, int], Tensor], place: int) -> Tensor:
-        """The part of a batch in what `make` gives of all inputs, for which it is asked once; it hears their size."""
-        if not self._made:
-            self._made = make(self._inputs, self._size).split(self._size)
-        return self._made[place]
+        """The part of a batch in what `make` gives of all inputs on the CPU, for which it is asked once.
+
+        It hears their size. The part is no view of the whole, which torch would not let a model change in place.
+        """
+        if self._made is None:
+            self._made = make(self._inputs, self._size).numpy()
+        return torch.from_numpy(self._made[place * self._size : (place + 1) * self._size])

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.data import short_jpeg
-from tui_trainer.data.header import MEGAPIXELS, BadImageError, Header, header, png_is_whole
+from tui_trainer.data.header import MEGAPIXELS, BadImageError, Header, NoRoomError, header, png_is_whole
 
 MOST = 1_000_000_000  # for OpenCV, which reads its limit once, at its import; the header is checked before
 os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", str(MOST))
@@ -186,7 +186,9 @@ def _decoded(data: bytes, flags: int) -> Any:
     flags = flags if flags == _ALL else flags | cv2.IMREAD_IGNORE_ORIENTATION
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    except (cv2.error, MemoryError):
+    except (cv2.error, MemoryError) as error:
+        if isinstance(error, MemoryError) or error.code == cv2.Error.StsNoMem:
+            raise NoRoomError("too little memory to decode it") from None
         pixels = None
     if pixels is None or not pixels.size:
         raise BadImageError("damaged or truncated")

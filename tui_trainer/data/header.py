@@ -43,6 +43,10 @@ class BadImageError(Exception):
     """A file that is no image, or a damaged one; the text says why."""
 
 
+class NoRoomError(BadImageError):
+    """A file for which there was too little memory at that moment, which says nothing of it."""
+
+
 class Header(NamedTuple):
     """What a file says of itself.
 

@@ -13,6 +13,7 @@ from tui_trainer.data.buffers import Pool
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
 
 TOGETHER = 3 << 19  # bytes that are gathered at once, few enough to stay in a processor's cache until they are used
+APART = 4  # floats: two batches begin at a multiple of them, else MKL would add up the second in another order
 
 
 class Inline:
@@ -26,7 +27,8 @@ class Inline:
         self._dataset, self._order, self._size, self._drop_last = dataset, order, batch_size, drop_last
         self._each = dataset.row_bytes
         self._batches: Any = BatchSampler(order, batch_size, drop_last)  # type: ignore[arg-type]
-        self._many = max(1, TOGETHER // (batch_size * self._each))
+        values = batch_size * self._each
+        self._many = max(1, TOGETHER // values) if values % APART == 0 else 1
         self._pool = Pool(batch_size * self._each, np.dtype(np.uint8))
         self._large: Pool | None = None
 

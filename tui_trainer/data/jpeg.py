@@ -17,7 +17,7 @@ import numpy as np
 from tui_trainer.data import known_bad
 from tui_trainer.data.augment import Box
 from tui_trainer.data.decode import BadImageError, Pixels, decode_as, require_size, upright
-from tui_trainer.data.header import MEGAPIXELS, Header
+from tui_trainer.data.header import MEGAPIXELS, Header, NoRoomError
 
 _LARGEST_KEPT = 64 << 20  # bytes of a buffer that is kept for the next image
 _LEFT = re.compile(r"Corrupt JPEG data: \d+ extraneous bytes before marker 0xd[0-79]$")  # libjpeg's word for the rest
@@ -55,7 +55,8 @@ def decoded(
     try:
         return _decoded(head, data, channels, reduce, room, max_megapixels)
     except BadImageError as error:
-        known_bad.add(data, how, str(error))
+        if not isinstance(error, NoRoomError):
+            known_bad.add(data, how, str(error))
         raise
 
 

@@ -58,9 +58,9 @@ def is_surely_whole(data: bytes, channels: int, reduce: int) -> bool:
 
 def _decoded(data: bytes, channels: int, reduce: int) -> bytes:
     """The pixels in the colours of the file, or its luminance."""
-    from PIL import Image
+    from PIL.JpegImagePlugin import JpegImageFile
 
-    with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
+    with JpegImageFile(io.BytesIO(data)) as image:  # `Image.open` warns of the size, which was looked at before
         image.draft(
             "L" if channels == 1 else image.mode, (max(1, image.width // reduce), max(1, image.height // reduce))
         )

@@ -98,7 +98,7 @@ class MemorySlots:
         if place < 0:
             return None
         height, width = self._sides[place].tolist()
-        if not height:
+        if not height or not width:  # another process may have written one of them only
             return None
         return self._bytes[place, : height * width * self._channels].reshape(height, width, self._channels)
 
