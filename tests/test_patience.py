@@ -75,6 +75,13 @@ def test_the_end_of_the_context_is_the_end_of_all_its_threads(monkeypatch: pytes
     assert {thread.name for thread in threading.enumerate()}.isdisjoint({"patience", "team"})
 
 
+def test_a_program_that_leaves_it_open_ends_its_threads_too(two: Patience) -> None:
+    two.hear(0.0)
+    assert two.sleeps
+    module._close_all()
+    assert {thread.name for thread in threading.enumerate()}.isdisjoint({"patience", "team"})
+
+
 @pytest.mark.parametrize(("threads", "cpus", "ours"), [(1, 2, True), (2, 2, False), (2, 8, True), (4, 2, True)])
 def test_where_it_would_change_nothing_nobody_looks(
     threads: int, cpus: int, ours: bool, monkeypatch: pytest.MonkeyPatch

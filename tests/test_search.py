@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tui_trainer import search, trials, tune, tune_facts
-from tui_trainer.bench import Bench
+from tui_trainer.bench import Bench, first
 from tui_trainer.config import Config, build
 from tui_trainer.errors import ConfigError, DataError
 from tui_trainer.loader_facts import Measurement
@@ -36,6 +36,7 @@ def small(data: Path | str, **values: Any) -> Config:
 
 def test_batches_that_steps_are_measured_on_are_prepared_in_each(digits60: Path) -> None:
     data = Bench(small(digits60).replace(batch_size=32)).data(0)
+    assert first(data.train).block is None
     found = trials._some(data.train, 60.0)
     assert len(found) == trials.BATCHES > data.train.batches  # the last are of an epoch whose images are kept
     assert [batch.block for batch in found] == [None] * trials.BATCHES  # type: ignore[attr-defined]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
+from dataclasses import replace
 
 from torch import Tensor
 
@@ -133,9 +134,9 @@ def endless(of: loader.Loader, part: float = 0.0) -> Generator[loader.Batch, Non
 
 
 def first(of: loader.Loader) -> loader.Batch:
-    """One batch, from its start."""
+    """One batch, from its start, that is prepared each time that a step is taken on it."""
     stream = endless(of)
     try:
-        return next(stream)
+        return replace(next(stream), block=None)
     finally:
         stream.close()

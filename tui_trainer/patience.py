@@ -8,8 +8,10 @@ depends on it.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
+import weakref
 from types import TracebackType
 
 import torch
@@ -43,11 +45,16 @@ class Patience:
         if is_ours() and 2 <= self._threads <= usable_cpus() < self._threads + 2 and now().idle is not None:
             self._mine = threading.get_native_id()
             self._watch.start()
+            _LOOKING.add(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Look no more; no thread is left."""
         self._over.set()
         if self._watch.is_alive():
             self._watch.join()
@@ -96,6 +103,16 @@ class Patience:
         if self._team is not None:
             self._team.leave()
             self._team = None
+
+
+_LOOKING: weakref.WeakSet[Patience] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    """A program may end in the midst of a run that it has left: the thread that looks may be within a team's begin."""
+    for patience in list(_LOOKING):
+        patience.close()
 
 
 class Team:
