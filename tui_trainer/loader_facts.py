@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ ENOUGH = 0.05  # less than this part more is not worth another worker
 PREFETCH = 2  # torch's choice of prefetch_factor
 CANDIDATES = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128)
 SHARED_MEMORY = "/dev/shm"
+SHARED_SHARE, SHARED_REST = 0.9, 2 << 20  # of what is free of it, without bytes for queues, locks and targets
 WORKER_BYTES = 100 << 20  # that a worker process takes for itself, and for a large image
 WORKERS_ONLY = ("prefetch_factor", "timeout")  # settings that mean nothing without workers
 MOST_CLASSES = 10  # classes of a batch that are named
@@ -135,19 +137,32 @@ def check_shared_memory(loader: LoaderConfig, facts: Facts, folder: str = SHARED
 
 def lack_of_shared_memory(loader: LoaderConfig, batch: int, folder: str = SHARED_MEMORY) -> str:
     """The same of processes that hand over batches of so many bytes."""
-    needed = (prefetched(loader) + 1) * batch
-    try:
-        status = os.statvfs(folder)
-    except (OSError, AttributeError):
-        return ""
-    free = status.f_bavail * status.f_frsize
-    if loader.num_workers == 0 or needed <= free:
+    needed, free = (prefetched(loader) + 1) * batch, free_shared_memory(folder)
+    if free is None or loader.num_workers == 0 or needed <= free:
         return ""
     return (
         f"{workers_in_words(loader.num_workers)} need {size_in_words(needed)} of shared memory, {folder} has "
         f"{size_in_words(free)} free, and a worker would end with a bus error: lower num_workers, "
         "prefetch_factor or batch_size, or start the container with a larger --shm-size."
     )
+
+
+def free_shared_memory(folder: str = SHARED_MEMORY) -> int | None:
+    """Bytes that processes may still share; None where the system does not say."""
+    try:
+        status = os.statvfs(folder)
+    except (OSError, AttributeError):
+        return None
+    return status.f_bavail * status.f_frsize
+
+
+def room_to_share(loader: LoaderConfig, processes: int, each: int) -> int:
+    """Bytes of shared memory for each of so many `processes`, beside their batches of images of `each` bytes."""
+    free = free_shared_memory()
+    if free is None:
+        return sys.maxsize
+    others = (prefetched(loader) + 1) * loader.batch_size * each + SHARED_REST
+    return max(0, int(SHARED_SHARE * free / processes) - others)
 
 
 def check_memory(loader: LoaderConfig, facts: Facts, free: int | None = None) -> str:

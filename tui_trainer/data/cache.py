@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from tui_trainer.data.pipeline import Pipeline
 from tui_trainer.data.slots import FULL, LARGE, PAGE, FileSlots, MemorySlots, Slots
 from tui_trainer.data.transforms import RESAMPLER
 from tui_trainer.errors import DataError
-from tui_trainer.loader_facts import SHARED_MEMORY, size_in_words
+from tui_trainer.loader_facts import SHARED_MEMORY, room_to_share, size_in_words
 
 VERSION = 3
 LOOKED_AT = 256  # images whose sizes decide that of a slot
@@ -70,18 +71,18 @@ def keep_images(config: Config, index: Index, train: Pipeline, val: Pipeline, *,
     Raises:
         DataError: the cache folder cannot be used.
     """
-    asked = config.data.cache
+    asked, room = config.data.cache, _room(config, train, processes)
     if asked == OFF:
         return Kept(where=OFF, reason="given")
     if asked is None and config.recipe.epochs == 1:
         return Kept(where=OFF, reason="one epoch reads each image once")
     heads = _heads(index)
     parts = [_part(index, heads, train, TRAIN), _part(index, heads, val, VAL)]
-    where, reason = (asked, "given") if asked else _chosen(config, parts, processes)
+    where, reason = (asked, "given") if asked else _chosen(config, parts, room)
     if where == OFF:
         return Kept(where=OFF, reason=reason)
-    limit = _limit(config, where, processes)
-    told = _less(parts, limit) if asked else ()
+    limit = _limit(config, where, room)
+    told = _less(config, parts, limit) if asked else ()
     if where == MEMORY:
         kept = _in_memory(index, parts, limit, processes)
     else:
@@ -116,34 +117,36 @@ def _encoded(index: Index, sample: int) -> bytes:
     return read_file(index.path(sample)) if pictures is None else pictures.encoded(sample)
 
 
-def _chosen(config: Config, parts: list[Part], processes: bool) -> tuple[str, str]:
+def _chosen(config: Config, parts: list[Part], room: int) -> tuple[str, str]:
     """What auto becomes, and why. A number never depends on it: `shrink` is either given or not."""
-    needed, limit = sum(part.bytes for part in parts), _limit(config, MEMORY, processes)
-    size, room = size_in_words(needed), size_in_words(limit)
+    needed, limit = sum(part.bytes for part in parts), _limit(config, MEMORY, room)
+    size, most = size_in_words(needed), size_in_words(limit)
     if not any(part.size for part in parts):
         return OFF, "each crop of such large photos is decoded at a part of their size; --cache-shrink keeps them"
     if needed <= limit:
         which = "decoded images" if all(part.size for part in parts) else "decoded validation images"
         return MEMORY, f"{size} of {which} fit into memory"  # how much is free varies, and equal runs say the same
     if config.data.cache_shrink:
-        return DISK, f"{size} of decoded images are more than the {room} of memory that may be used for them"
+        return DISK, f"{size} of decoded images are more than the {most} of memory that may be used for them"
     smaller = " and --cache-shrink makes them smaller" if parts[0].size > parts[0].pipeline.most_stored else ""
-    why = f"{size} of decoded images are more than the {room} of memory that may be used"
+    why = f"{size} of decoded images are more than the {most} of memory that may be used"
     return OFF, f"{why}; --cache disk keeps them{smaller}"
 
 
-def _limit(config: Config, where: str, processes: bool) -> int:
-    """Bytes that may be used: as given, or a share of what is free."""
-    if config.data.cache_limit is not None:
-        return int(config.data.cache_limit * 1e9)
-    if where == DISK:
-        folder = cache_folder()
-        return int(DISK_SHARE * (shutil.disk_usage(folder).free + sum(map(_used, _files(folder)))))
-    free = available_memory()
-    if processes:  # they share what lies there
-        with contextlib.suppress(OSError):
-            free = min(free, shutil.disk_usage(SHARED_MEMORY).free)
-    return int(MEMORY_SHARE * free / config.run.nproc)  # each process keeps images of its own
+def _limit(config: Config, where: str, room: int) -> int:
+    """Bytes that may be used: as given, or a share of what is free; in memory at most `room`."""
+    given = config.data.cache_limit
+    if given is not None:
+        return int(min(given * 1e9, room) if where == MEMORY else given * 1e9)
+    if where == MEMORY:
+        return int(MEMORY_SHARE * min(available_memory() / config.run.nproc, room))
+    folder = cache_folder()
+    return int(DISK_SHARE * (shutil.disk_usage(folder).free + sum(map(_used, _files(folder)))))
+
+
+def _room(config: Config, pipeline: Pipeline, processes: bool) -> int:
+    """Bytes that each process can keep: what worker processes share lies beside their batches."""
+    return room_to_share(config.loader, config.run.nproc, pipeline.most_stored) if processes else sys.maxsize
 
 
 def available_memory() -> int:
@@ -159,7 +162,7 @@ def available_memory() -> int:
     return max(0, free)
 
 
-def _less(parts: list[Part], limit: int) -> tuple[str, ...]:
+def _less(config: Config, parts: list[Part], limit: int) -> tuple[str, ...]:
     """What to say when not all is kept."""
     told = []
     if not parts[0].size:
@@ -169,9 +172,11 @@ def _less(parts: list[Part], limit: int) -> tuple[str, ...]:
         )
     needed = sum(part.bytes for part in parts)
     if needed > limit:
+        full = limit < int((config.data.cache_limit or 0) * 1e9)  # less than was given
+        why = f"{SHARED_MEMORY} has no room for more; --worker-type thread needs none" if full else "--cache-limit"
         told.append(
             f"The cache holds {size_in_words(limit)} of {size_in_words(needed)} of decoded images; the others are "
-            "decoded each epoch (--cache-limit)."
+            f"decoded each epoch ({why})."
         )
     return tuple(told)
 
