@@ -72,6 +72,16 @@ def test_an_unknown_kind_is_passed_over_and_an_unknown_key_dropped() -> None:
     assert event == events.Paused(time=1.0, step=1)
 
 
+def test_a_run_recorded_before_bad_files_were_counted_is_read() -> None:
+    line = (
+        '{"v": 1, "kind": "run_started", "time": 1.0, "model": "lenet", "parameters": 9, "device": "cpu", '
+        '"classes": ["a", "b"], "train_samples": 8, "val_samples": 2, "steps_per_epoch": 4, "epochs": 2}'
+    )
+    event = events.from_json(line)
+    assert isinstance(event, events.RunStarted)
+    assert (event.train_samples, event.train_bad, event.val_bad) == (8, 0, 0)
+
+
 @pytest.mark.parametrize(
     "line",
     [

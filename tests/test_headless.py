@@ -75,6 +75,8 @@ def test_every_event_in_words() -> None:
         "",
     ]
     assert in_words(started(step=7), 12).endswith("45 steps an epoch, from step 7")
+    counts = "1,438 training and 359 validation images (9 and 0 cannot be read), 45 steps an epoch"
+    assert counts in in_words(started(train_bad=9), 12)
 
 
 def test_a_summary_is_gathered_from_events() -> None:
@@ -131,6 +133,17 @@ def test_plain_progress_is_lines_on_stderr(capsys: pytest.CaptureFixture[str]) -
     assert out == ""
     assert err.splitlines()[0] == "loading PyTorch ..."
     assert err.splitlines()[1:] == [line for event in STORY if (line := in_words(event, 12))]
+
+
+def test_of_many_files_that_are_left_out_five_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    plain, files = PlainProgress(), [Warned(topic="data", message=f"{i}.png is left out: empty.") for i in range(12)]
+    for event in (started(), *files[:7], evaluated(0, best=True), *files[7:], ENDED):
+        plain(event)
+    lines = capsys.readouterr().err.splitlines()[1:]
+    assert lines[:5] == [f"warning: {i}.png is left out: empty." for i in range(5)]
+    assert lines[5] == "and 2 more: see bad_files.csv of the run"
+    assert lines[6].startswith("epoch  1/12")
+    assert lines[7:] == ["and 5 more: see bad_files.csv of the run"]
 
 
 def test_plain_progress_between_epochs_comes_every_ten_seconds(

@@ -97,6 +97,16 @@ def test_what_is_said_is_in_the_log() -> None:
     assert (state.warnings, state.epochs) == (1, 5)
 
 
+def test_each_file_that_is_left_out_counts_once() -> None:
+    """A run that is resumed tells of it again."""
+    one, other = (Warned(topic="data", message=f"{name}.png is left out: damaged.") for name in "xy")
+    gone = replace(one, message="x.png is left out: No such file or directory.")
+    elsewhere = Warned(topic="branch", message="z.png is left out: damaged.")
+    told = Warned(topic="data", message="2 images cannot be read and are left out of training.")
+    state = after(told, started(), one, other, elsewhere, ended("stopped"), told, started(epoch=1, step=4), gone, other)
+    assert state.left_out == {"x.png", "y.png"}
+
+
 def test_waiting_for_data_is_of_training_only() -> None:
     state = after(started(), progress(4, "val", wait=1.0))
     assert state.data_wait == 0.0

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 SCHEMA_VERSION = 1
+LEFT_OUT = " is left out: "  # between the name of a file that cannot be read and the reason
 LARGEST = 2**53  # a whole number beyond it is no count of anything here
 TIMES = ("time", "seconds", "images_per_second", "eta_seconds", "data_wait")  # what differs between two equal runs
 
@@ -32,6 +33,7 @@ class RunStarted(Event):
     """The loop begins, at `epoch` and `step` if it goes on from a checkpoint.
 
     `targets`: names of the numbers to predict, where the task is regression. `unit`: what a sample is called.
+    `train_bad`, `val_bad`: those of the samples that are known to be left out.
     `ranks`: processes that train together. Of a stream that ends by itself, steps and samples are 0: nobody knows.
     """
 
@@ -50,6 +52,8 @@ class RunStarted(Event):
     targets: tuple[str, ...] = ()
     unit: str = "images"
     ranks: int = 1
+    train_bad: int = 0
+    val_bad: int = 0
 
     @property
     def where(self) -> str:
@@ -154,6 +158,11 @@ class Warned(Event):
     kind = "warned"
     topic: str
     message: str
+
+    @property
+    def of_a_file(self) -> bool:
+        """Whether it tells of one file that cannot be read."""
+        return self.topic == "data" and LEFT_OUT in self.message
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,9 +24,10 @@ from tui_trainer.events import (
     Warned,
     plain,
 )
+from tui_trainer.few_files import FewFiles
 from tui_trainer.metric_names import headline, label
 from tui_trainer.metric_names import in_words as metric_in_words
-from tui_trainer.text import display, duration
+from tui_trainer.text import bad_in_words, display, duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
@@ -126,7 +127,8 @@ def _length(event: RunStarted) -> str:
     if not event.steps_per_epoch:
         return "streams whose length nobody knows before an epoch has ended"
     return (
-        f"{event.train_samples:,} training and {event.val_samples:,} validation {event.unit}, "
+        f"{event.train_samples:,} training and {event.val_samples:,} validation {event.unit}"
+        f"{bad_in_words((event.train_bad, event.val_bad))}, "
         f"{event.steps_per_epoch:,} steps an epoch"
     )
 
@@ -156,6 +158,7 @@ class PlainProgress:
 
     def __init__(self) -> None:
         self._epochs, self._unit, self._last = 0, "images", time.monotonic()
+        self._files = FewFiles()
 
     def tell(self, text: str) -> None:
         """What is being prepared."""
@@ -165,7 +168,9 @@ class PlainProgress:
         """Print it."""
         if isinstance(event, RunStarted):
             self._epochs, self._unit = event.epochs, event.unit
-        line = in_words(event, self._epochs)
+        if rest := self._files.rest(event):
+            print(rest, file=sys.stderr, flush=True)
+        line = in_words(event, self._epochs) if self._files.passes(event) else ""
         if isinstance(event, Progress) and time.monotonic() - self._last >= PLAIN_EVERY:
             part = event.part
             line = (
@@ -191,7 +196,7 @@ class LiveProgress:
         self._status = self._console.status("starting")
         self._status.start()
         self._bars: Bars | None = None
-        self._epochs, self._unit = 0, "images"
+        self._epochs, self._unit, self._files = 0, "images", FewFiles()
 
     def tell(self, text: str) -> None:
         """What is being prepared."""
@@ -209,7 +214,9 @@ class LiveProgress:
             self._move(event)
         elif isinstance(event, CheckpointSaved):
             return
-        if line := in_words(event, self._epochs):
+        if rest := self._files.rest(event):
+            self._console.print(Text(rest, style="yellow"))
+        if self._files.passes(event) and (line := in_words(event, self._epochs)):
             style = "yellow" if isinstance(event, Warned) else "dim" if isinstance(event, SettingChanged) else ""
             if isinstance(event, Evaluated) and event.best:
                 style = "green"

@@ -141,6 +141,7 @@ def _prepare(
         choices.config = choices.config.replace(pretrained_fingerprint=start.fingerprint)
     model = synchronised(model, choices.config, device, ranks)
     job = _job(choices.config, data, _placed(model, choices.config, device), start, ranks)
+    job.bad = looked.bad_in_part[:2] if looked else (0, 0)
     begin_apart(ranks, config.recipe.seed)
     news = [
         *choices.events(),

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tui_trainer.events import (
+    LEFT_OUT,
     CheckpointSaved,
     Evaluated,
     EvaluatedNow,
@@ -68,6 +69,7 @@ class RunState:
     history: list[Evaluated] = field(default_factory=list)
     best: Evaluated | None = None
     warnings: int = 0
+    left_out: set[str] = field(default_factory=set)  # names of the files that cannot be read
     saved: bool = False  # whether there is a checkpoint to go on from
     outcome: str = ""
     message: str = ""
@@ -137,6 +139,8 @@ class RunState:
                 self._say(event, "info", f"{event.name} = {event.value} ({event.reason})")
             case Warned():
                 self.warnings += 1
+                if event.of_a_file:
+                    self.left_out.add(event.message.partition(LEFT_OUT)[0])
                 self._say(event, "warning", event.message)
 
     def _say(self, event: Event, level: str, text: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 # C0, DEL and C1 controls, bidirectional controls, line and paragraph separators, lone surrogates.
@@ -57,6 +58,14 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def bad_in_words(counts: Sequence[int]) -> str:
+    """Behind counts of images: how many of each cannot be read, as far as that is known; empty where all can be."""
+    if not any(counts):
+        return ""
+    *first, last = (f"{count:,}" for count in counts)
+    return f" ({', '.join(first)} and {last} cannot be read)" if first else f" ({last} cannot be read)"
 
 
 def user_path(typed: str) -> Path:

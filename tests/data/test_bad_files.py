@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import shutil
@@ -68,6 +69,12 @@ def test_what_is_left_out_is_listed_in_the_run_folder(folder: Path, run_cli: Cli
         b"1/" + NAME: "an HTML page, which is not read",
     }
     assert len(listed) == 4
+    lines = [json.loads(line) for line in (tmp_path / "run" / "events.jsonl").read_text("ascii").splitlines()]
+    begun = next(line for line in lines if line["kind"] == "run_started")
+    with (tmp_path / "run" / "split.csv").open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        part = {os.fsencode(name): part for name, _, part in csv.reader(file)}
+    held_out = sum(part[name] == "val" for name, _ in listed)
+    assert (begun["train_bad"], begun["val_bad"]) == (4 - held_out, held_out)
     assert "4 images cannot be read and are left out of training." in told.err
 
 
@@ -125,6 +132,8 @@ def test_a_look_is_kept_until_a_file_changes(folder: Path, monkeypatch: pytest.M
     assert len(looks) == 1
     assert second.bad == first.bad
     assert second.copies == first.copies
+    assert second.bad_in_part == first.bad_in_part
+    assert sum(first.bad_in_part) == 4
     assert second.bad_share == first.bad_share > 0.1
     assert second.faults() == first.faults()
     path = min((folder / "1").iterdir())

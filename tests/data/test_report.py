@@ -39,6 +39,8 @@ def test_an_even_clean_dataset_has_facts_and_no_warning() -> None:
         "colours": "all colour",
         "looked at": "all files, all decoded",
     }
+    bad = facts(bad_in_part=(9, 3, 0))["images"]
+    assert bad == "175: 140 train, 35 val (9 and 3 cannot be read)"
     assert EVEN.warnings() == []
     assert EVEN.in_class == (100, 75)
     assert EVEN.balance == pytest.approx(80 / 60)

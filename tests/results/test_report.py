@@ -5,14 +5,17 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Told, copy_digits
+from tui_trainer.events import RunStarted, to_json
 from tui_trainer.results.page import page, table, text
 from tui_trainer.results.svg import Curve, line_chart
+from tui_trainer.run_folder import RunFolder
 
 Cli = Callable[..., Told]
 HOSTILE = (
@@ -109,13 +112,18 @@ def test_without_its_dataset_the_page_says_so_and_shows_the_rest(
     run_cli: Cli, hostile: tuple[Path, Path], tmp_path: Path
 ) -> None:
     data, run = hostile
+    copy = shutil.copytree(run, tmp_path / "run")
+    events = RunFolder(copy).events
+    began = next(event for event in RunFolder(run).read_events() if isinstance(event, RunStarted))
+    events.write_text(f"{to_json(replace(began, train_bad=2))}\n{events.read_text('ascii')}", "ascii")  # as if resumed
     away = data.rename(tmp_path / "away")
     try:
-        assert run_cli("report", run, "-o", tmp_path / "page.html").code == 0
+        assert run_cli("report", copy, "-o", tmp_path / "page.html").code == 0
     finally:
         away.rename(data)
     found = safe((tmp_path / "page.html").read_text("utf-8"))
     assert any(word.startswith("Not tested: ") for word in found.words)
+    assert any(word.endswith(" to validate on (2 and 0 cannot be read)") for word in found.words)
     assert found.tags.count("svg") == 2
     assert "img" not in found.tags
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from tui_trainer.data.report import Report
 from tui_trainer.errors import TooManyBadError
+from tui_trainer.events import LEFT_OUT
 from tui_trainer.text import display
 
-LEFT_OUT = " is left out: "
 MIN_SEEN = 20  # images read before the share of bad ones can stop a run
 BadFile = tuple[bytes, str]  # name relative to the dataset's root, reason
 

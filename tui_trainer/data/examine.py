@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,7 @@ class _Seen:
             sizes=sizes_of(self.pixels[: self.measured]),
             colours=tuple(self.colours.most_common()),
             bad=tuple((index.name(i), reason) for i, reason in sorted(self.bad.items())),
+            bad_in_part=parts_of(index, self.bad),
             copies=tuple(self.copies),
             notes=index.warnings,
             stage=stage,
@@ -117,6 +118,12 @@ def examine(
                 yield seen.report(stage)
                 last = time.monotonic()
     yield seen.report("")
+
+
+def parts_of(index: Index, samples: Iterable[int]) -> tuple[int, int, int]:
+    """How many of the samples are in each part."""
+    train, val, test = np.bincount(index.parts[list(samples)], minlength=len(PARTS)).tolist()
+    return train, val, test
 
 
 def _of_own_stream(index: Index) -> Report:

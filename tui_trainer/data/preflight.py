@@ -24,7 +24,7 @@ LOOK = Limits(headers=5_000, compared=50_000, hashed_bytes=256 << 20, decoded=50
 SECONDS = 5.0  # on a slow disk no longer than this
 WORTH_KEEPING = 0.3  # seconds; what took less is done again
 COMPARED = 20_000  # files whose size and time say whether they are as they were
-_KEPT = ("looked_at", "compared", "decoded", "undecodable")
+_KEPT = ("looked_at", "compared", "decoded", "undecodable", "bad_in_part")
 
 
 def look_before(
@@ -94,6 +94,7 @@ def _known(entry: Path, index: Index) -> Report | None:
     try:
         told = json.loads(entry.read_bytes())
         os.utime(entry)
+        train, val, test = told["bad_in_part"]
         return Report(
             root=index.root,
             classes=index.classes,
@@ -107,6 +108,7 @@ def _known(entry: Path, index: Index) -> Report | None:
             ),
             looked_at=int(told["looked_at"]),
             compared=int(told["compared"]),
+            bad_in_part=(int(train), int(val), int(test)),
             decoded=int(told["decoded"]),
             undecodable=int(told["undecodable"]),
         )

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tui_trainer.data.index import CLASSIFICATION, PARTS, REGRESSION, TRAIN, VAL
-from tui_trainer.text import display
+from tui_trainer.text import bad_in_words, display
 
 NAMED = 3  # names in a sentence
 KINDS = 4  # of colours that are named
@@ -64,6 +64,7 @@ class Report:
     sizes: Sizes | None = None
     colours: tuple[tuple[str, int], ...] = ()  # most frequent first
     bad: tuple[tuple[bytes, str], ...] = ()  # name relative to the root, reason
+    bad_in_part: tuple[int, int, int] = (0, 0, 0)  # train, val, test
     copies: tuple[Copies, ...] = ()
     notes: tuple[str, ...] = ()  # what the scan warned of
     item: str = ""  # of a stream of one's own, of which nothing is counted: what came back first
@@ -111,7 +112,8 @@ class Report:
                 ("classes" if of_classes else "predicts", self.target),
             ]
         parts = ", ".join(f"{n:,} {part}" for n, part in zip(self.in_part, PARTS, strict=True) if n)
-        found = [("images", f"{self.images:,}: {parts}"), self._targets_in_words()]
+        bad = bad_in_words([b for n, b in zip(self.in_part, self.bad_in_part, strict=True) if n])
+        found = [("images", f"{self.images:,}: {parts}{bad}"), self._targets_in_words()]
         if self.sizes:
             found.append(("size", self.sizes.in_words()))
         if self.colours:

@@ -93,6 +93,7 @@ class Job:
     task: str = "classification"
     target_names: tuple[str, ...] = ()  # of the numbers to predict
     unit: str = "images"  # what a sample is called
+    bad: tuple[int, int] = (0, 0)  # samples of train and val that are known to be left out
     measure: Measure = None  # type: ignore[assignment]  # of `classes`
     log_every: int = 1
     keeping: Keeping = field(default_factory=Keeping)

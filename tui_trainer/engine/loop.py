@@ -238,6 +238,8 @@ def started(job: Job) -> Event:
         epoch=job.state.epoch,
         step=job.state.step,
         ranks=job.ranks.size,
+        train_bad=job.bad[0],
+        val_bad=job.bad[1],
     )
 
 

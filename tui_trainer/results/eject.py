@@ -101,7 +101,7 @@ def _beginning(folder: RunFolder) -> tuple[RunStarted, bool]:
     started, left_out = None, False
     for event in folder.read_events():
         started = started or (event if isinstance(event, RunStarted) else None)
-        left_out = left_out or (isinstance(event, Warned) and event.message.find(" is left out: ") >= 0)
+        left_out = left_out or (isinstance(event, Warned) and event.of_a_file)
     if started is None:
         raise ConfigError(f"{display(folder.path)} has not begun to train: there is nothing to repeat.")
     return started, left_out

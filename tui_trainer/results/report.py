@@ -22,7 +22,7 @@ from tui_trainer.results.tables import LABELS, shown
 from tui_trainer.results.tested import Tested, Told, run_test
 from tui_trainer.results.trained import load_trained
 from tui_trainer.run_folder import RunFolder
-from tui_trainer.text import display, duration
+from tui_trainer.text import bad_in_words, display, duration
 from tui_trainer.whole_file import write_whole
 
 PICTURES = 24
@@ -74,11 +74,13 @@ def _rare(folder: RunFolder) -> Iterator[RunStarted | RunEnded | Warned]:
 
 
 def _head(run: PastRun, events: Sequence[RunStarted | RunEnded | Warned]) -> str:
-    started = next((event for event in reversed(events) if isinstance(event, RunStarted)), None)
+    begun = [event for event in events if isinstance(event, RunStarted)]
+    started = begun[-1] if begun else None
     ended = next((event for event in reversed(events) if isinstance(event, RunEnded)), None)
     facts: list[tuple[str, str]] = [("state", run.state), ("best", run.best_in_words or "none yet")]
     if started:
         samples = f"{started.train_samples:,} to train on, {started.val_samples:,} to validate on"
+        samples += bad_in_words(max((event.train_bad, event.val_bad) for event in begun))  # a resumed run does not look
         samples = samples if started.steps_per_epoch else "as many as the stream has"
         facts += [
             ("model", f"{started.model}, {started.parameters:,} parameters, on {started.device}"),

@@ -93,6 +93,10 @@ def result_text(state: RunState, folder: str, width: int) -> Content:
     if folder:
         place = display(folder, 300)  # its end tells two runs apart
         parts.append((f"{place if len(place) <= width else '…' + place[1 - width :]}\n", "$foreground-muted"))
+    if state.left_out and folder:
+        count = len(state.left_out)
+        files = "1 file that cannot be read was" if count == 1 else f"{count:,} files that cannot be read were"
+        parts.append((f"{files} left out: bad_files.csv\n", "$text-warning"))
     resume = "r resumes   " if state.outcome in ("stopped", "aborted", "failed") and folder and state.saved else ""
     if folder and state.saved:
         parts.append(("T test   C confusion matrix   t try an image   x export\n", "$text-accent"))
