@@ -148,6 +148,7 @@ def test_a_folder_that_cannot_be_written(run_cli: Cli, digits60: Path, tmp_path:
         (tmp_path / "file", "is a file: choose another --output-dir."),
         (tmp_path / "file" / "run", "Cannot write the run folder"),
         (Path("/proc/none"), "Cannot write the run folder /proc/none"),
+        (tmp_path / "file" / "run", f"{tmp_path / 'file'} is no folder; choose another --output-dir."),
         (tmp_path / ("x" * 300), "cannot be a run folder: File name too long."),
     ):
         told = run_cli("--no-tui", digits60, *SHORT, "--output-dir", where)
@@ -180,6 +181,14 @@ def test_a_refusal_in_json(run_cli: Cli, bad: dict[str, Path], tmp_path: Path) -
 def test_no_dataset_at_all(run_cli: Cli) -> None:
     told = run_cli("--no-tui")
     assert (told.code, told.sentence[:12]) == (2, "No dataset: ")
+
+
+def test_a_batch_larger_than_the_data_is_told_of(run_cli: Cli, digits60: Path, tmp_path: Path) -> None:
+    told = run_cli("--no-tui", digits60, "--epochs", "1", "-b", "4096", "--output-dir", tmp_path / "run")
+    assert told.code == 0
+    sentence = "batch_size = 4,096 is more than the 48 training images: an epoch is one step; lower --batch-size."
+    assert f"warning: {sentence}" in told.err.splitlines()
+    assert "48 training and 12 validation images, 1 step an epoch" in told.err
 
 
 def test_a_class_with_one_image_is_warned_about_and_trained(run_cli: Cli, tmp_path: Path) -> None:
@@ -324,6 +333,26 @@ def test_a_dataset_called_like_a_command_is_a_dataset(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "send").mkdir()
     assert "holds no images" in run_cli("send", "--no-tui").sentence
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["tset"], "tset is no command and no dataset folder; did you mean tui-trainer test?"),
+        (
+            ["predcit", "a-run", "--json"],
+            "predcit is no command and no dataset folder; did you mean tui-trainer predict?",
+        ),
+        (["images"], "/images does not exist: give a folder with one sub-folder of images a class."),
+    ],
+)
+def test_a_command_that_is_mistyped(
+    run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], sentence: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert sentence in run_cli(*words).sentence
+    (tmp_path / "tset").mkdir()
+    assert "holds no images" in run_cli("tset").sentence
 
 
 # Signals: a real one, at an exact step --------------------------------------------------------------------------------

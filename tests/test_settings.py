@@ -119,6 +119,8 @@ def test_whatever_is_typed_is_a_value_or_a_sentence(item: Setting, text: str) ->
         ("image_size", "0", 'image_size must be a whole number, at least 1 and at most 4,096, or "auto" (pixels).'),
         ("channels", "2", "--channels = 2: channels must be one of 1, 3, auto."),
         ("resize", "stretch", "--resize = stretch: resize must be one of squash, crop, pad."),
+        ("resize", "Squish", "--resize = Squish: resize must be one of squash, crop, pad; did you mean squash?"),
+        ("optimizer", "adamm", "radam, rprop; did you mean adam or radam?"),
         ("shuffle", "maybe", "--shuffle = maybe: shuffle must be true or false."),
         ("mean", "1,x", "mean must be a list of numbers."),
         ("mean", "1,nan", "mean must be a list of numbers."),

@@ -18,6 +18,11 @@ def test_models_and_transforms_work_whatever_torchvision_was_built_for() -> None
     assert flip(torch.arange(3, dtype=torch.uint8).reshape(1, 1, 3)).flatten().tolist() == [2, 1, 0]
 
 
+def test_the_names_in_the_source_are_those_of_the_package() -> None:
+    models = vision.models()
+    assert sorted(vision.names_in_source()) == models.list_models(module=models)
+
+
 def test_the_schemas_are_declared_at_most_once() -> None:
     vision.torchvision()
     for name in vision._SCHEMAS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import json
 import os
@@ -48,6 +49,7 @@ def _main(words: Sequence[str]) -> int:
     try:
         if _is_command(words):
             return COMMANDS[words[0]](words[1:])
+        _require_no_typo(words)
         return train(words)
     except UserError as error:
         if "--json" in words:
@@ -64,6 +66,18 @@ def _is_command(words: Sequence[str]) -> bool:
         return False
     alone = len(words) == 1 or words[1].startswith("-")
     return words[0] == "runs" or not alone or not Path(words[0]).is_dir()
+
+
+def _require_no_typo(words: Sequence[str]) -> None:
+    """Refuse what is nearly a subcommand and no dataset.
+
+    Raises:
+        ConfigError: the first word is.
+    """
+    word = words[0] if words else ""
+    near = difflib.get_close_matches(word, COMMANDS, n=1, cutoff=0.75)
+    if near and word.isalpha() and not Path(word).exists():
+        raise ConfigError(f"{display(word)} is no command and no dataset folder; did you mean tui-trainer {near[0]}?")
 
 
 def _refuse(error: UserError) -> int:
@@ -117,13 +131,11 @@ def _ask_about_code(resolved: Resolved, *, interactive: bool) -> None:
     Raises:
         ConfigError: the answer was no.
     """
-    from tui_trainer.data.sources import is_own
+    from tui_trainer.early import own_code
 
-    config, loader = resolved.config, resolved.config.loader
-    hooks = (loader.sampler, loader.batch_sampler, loader.collate_fn, loader.worker_init_fn)
-    data = [spec for spec in (config.data.data, config.data.val_data) if is_own(spec)]
-    for spec in (config.model.model, config.recipe.loss, *data, *hooks):
-        if not (interactive and user_code.names_code(spec)) or config.run.trust_code or user_code.has_consent(spec):
+    for spec in own_code(resolved.config) if interactive and not resolved.config.run.trust_code else ():
+        user_code.require(spec)
+        if user_code.has_consent(spec):
             continue
         print(f"{display(spec)} is Python from outside the current folder.", file=sys.stderr)
         print("It will run with all your rights. Run it, now and later? [y/N] ", end="", file=sys.stderr, flush=True)

@@ -129,7 +129,7 @@ def _length(event: RunStarted) -> str:
     return (
         f"{event.train_samples:,} training and {event.val_samples:,} validation {event.unit}"
         f"{bad_in_words((event.train_bad, event.val_bad))}, "
-        f"{event.steps_per_epoch:,} steps an epoch"
+        f"{event.steps_per_epoch:,} step{'s' * (event.steps_per_epoch != 1)} an epoch"
     )
 
 

@@ -32,6 +32,7 @@ from tui_trainer.data.index import Index, write_split
 from tui_trainer.data.loader import not_pinned, worker_context
 from tui_trainer.data.preflight import look_before
 from tui_trainer.data.report import Report
+from tui_trainer.data_config import LoaderConfig
 from tui_trainer.description import describe
 from tui_trainer.engine.frozen import Frozen
 from tui_trainer.engine.job import Job
@@ -148,7 +149,7 @@ def _prepare(
         *start.news,
         *(
             Warned(topic="data", message=text)
-            for text in (*_of_the_data(index, data, looked), *not_pinned(config.loader))
+            for text in (*_of_the_data(index, data, looked, config.loader), *not_pinned(config.loader))
         ),
     ]
     if saved:
@@ -195,9 +196,13 @@ def _seen(
     return index, ranks.by_first(lambda: look_before(index, config.data.max_bad, tell, cancelled))
 
 
-def _of_the_data(index: Index, data: Data, looked: Report | None) -> tuple[str, ...]:
+def _of_the_data(index: Index, data: Data, looked: Report | None, loader: LoaderConfig) -> tuple[str, ...]:
     """What to tell of the dataset before the first epoch."""
-    return (*index.warnings, *(looked.faults() if looked else ()), *data.kept.told)
+    few: tuple[str, ...] = ()
+    if 0 < data.train.samples < loader.batch_size and not loader.batch_sampler:
+        whole = f"more than the {data.train.samples:,} training {index.unit}"
+        few = (f"batch_size = {loader.batch_size:,} is {whole}: an epoch is one step; lower --batch-size.",)
+    return (*index.warnings, *(looked.faults() if looked else ()), *data.kept.told, *few)
 
 
 def _write(folder: RunFolder, config: Config, index: Index, plan: str) -> None:

@@ -133,7 +133,7 @@ def new_folder_path(output_dir: str, name: str, model: str) -> Path:
     """Where a new run will lie; nothing is made yet.
 
     Raises:
-        ConfigError: there is a run in it already, or it is not a folder.
+        ConfigError: there is a run in it already, it is not a folder, or cannot be made.
     """
     if name in (".", "..") or "/" in name or len(os.fsencode(name)) > MAX_NAME_BYTES:
         raise ConfigError(f"name = {display(name)}: a name of a run is one short folder name, without '/'.")
@@ -144,7 +144,7 @@ def new_folder_path(output_dir: str, name: str, model: str) -> Path:
         path = runs_root() / name
     else:
         first = "run" if model == "auto" else model.replace("/", "_")  # what auto becomes is known after the scan
-        return _unused(runs_root() / f"{first}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+        path = _unused(runs_root() / f"{first}-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
     try:
         if path.exists() and not path.is_dir():
             raise ConfigError(f"{display(path)} is a file: choose another --output-dir.")
@@ -155,7 +155,18 @@ def new_folder_path(output_dir: str, name: str, model: str) -> Path:
             f"{display(path)} already holds a run: choose another --output-dir or --name, "
             f"or go on with it by --resume {display(path)}."
         )
+    _require_writable(path)
     return path
+
+
+def _require_writable(path: Path) -> None:
+    """Look at the folder, or the nearest above it that is there."""
+    there = next((folder for folder in (path, *path.parents) if os.access(folder, os.F_OK)), path)
+    what = "cannot be written" if there.is_dir() else "is no folder"
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"Cannot write the run folder {display(path)}: {display(there)} {what}; choose another --output-dir."
+        )
 
 
 def _unused(path: Path) -> Path:

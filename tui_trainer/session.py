@@ -236,6 +236,7 @@ def _known(lines: Iterable[bytes]) -> Iterator[Event]:
 def refuse_early(config: Config, processes: int = 1) -> None:
     """What can be refused without PyTorch is refused before the seconds that it takes to load."""
     from tui_trainer.data.sources import require
+    from tui_trainer.early import require_there
     from tui_trainer.run_folder import new_folder_path
 
     require_apt(config, max(processes, config.run.nproc))
@@ -244,6 +245,7 @@ def refuse_early(config: Config, processes: int = 1) -> None:
     require(config.data)
     if not config.run.resume:
         new_folder_path(config.run.output_dir, config.run.name, config.model.model)
+    require_there(config)
 
 
 def set_from_text(text: str) -> Set:

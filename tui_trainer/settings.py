@@ -7,6 +7,7 @@ fields and the reference in the README are all made from the `Setting` objects i
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import re
 import types
@@ -146,7 +147,9 @@ class Setting:
     def _refused(self, value: object, where: str) -> ConfigError:
         shown = ", ".join(str(v) for v in value) if isinstance(value, tuple) else value
         unit = f" ({self.unit})" if self.unit else ""
-        return ConfigError(f"{where} = {display(shown, 80)}: {self.name} must be {self.expected}{unit}.")
+        said = f"{where} = {display(shown, 80)}: {self.name} must be {self.expected}{unit}"
+        near = difflib.get_close_matches(str(shown).lower(), map(str, self.choices), n=2)
+        return ConfigError(f"{said}; did you mean {' or '.join(near)}?" if near else f"{said}.")
 
     def to_text(self, value: Value) -> str:
         """`value` as `from_text` reads it."""

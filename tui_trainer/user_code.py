@@ -14,6 +14,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -55,14 +56,33 @@ def load(spec: str, *, trusted: bool) -> Callable[..., Any]:
     place, _, name = spec.rpartition(":")
     if not names_code(spec):
         raise ConfigError(f"{display(spec)}: write path/to/file.py:Name or package.module:name.")
-    if place.endswith(".py") and not user_path(place).is_file():
-        raise ConfigError(f"There is no file {display(place)}: {display(name)} cannot be imported from it.")
+    require(spec)
     if not (trusted or has_consent(spec)):
         raise ConsentNeededError(
             f"{display(spec)} is code from outside the current folder: look at it, then give --trust-code to run it."
         )
     module = _from_file(user_path(place)) if place.endswith(".py") else _by_name(place)
     return _callable(module, place, name)
+
+
+def require(spec: str) -> None:
+    """Refuse code that is not there, without importing anything.
+
+    Raises:
+        ConfigError: there is no such file, or no package of this name.
+    """
+    place, _, name = spec.rpartition(":")
+    if place.endswith(".py"):
+        if not user_path(place).is_file():
+            raise ConfigError(f"There is no file {display(place)}: {display(name)} cannot be imported from it.")
+    elif place.partition(".")[0] not in sys.modules and _found(place) is None:
+        raise _no_module(place)
+
+
+def _no_module(place: str) -> ConfigError:
+    is_file = user_path(f"{place}.py").is_file()
+    instead = f"did you mean the file {place}.py?" if is_file else "nothing of this name is installed or here."
+    return ConfigError(f"There is no module {display(place)}: {display(instead)}")
 
 
 def has_consent(spec: str) -> bool:
@@ -110,13 +130,18 @@ def _origin(spec: str) -> Path | None:
     place, _, _ = spec.rpartition(":")
     if place.endswith(".py"):
         return user_path(place).resolve()
-    with _project_on_path():
-        try:
-            found = importlib.util.find_spec(place.partition(".")[0])
-        except (ImportError, ValueError):
-            return None
+    found = _found(place)
     where = (found.origin if found else None) or next(iter((found and found.submodule_search_locations) or ()), "")
     return Path(where).resolve() if where and Path(where).exists() else None
+
+
+def _found(place: str) -> ModuleSpec | None:
+    """Where the outermost package of a dotted name is found, if it is."""
+    with _project_on_path():
+        try:
+            return importlib.util.find_spec(place.partition(".")[0])
+        except (ImportError, ValueError):
+            return None
 
 
 def _in_project(path: Path) -> bool:
@@ -203,9 +228,7 @@ def _guarded(importing: Callable[[], T], place: str) -> T:
         ) from None
     except ModuleNotFoundError as error:
         if error.name and (place == error.name or place.startswith(error.name + ".")):
-            raise ConfigError(
-                f"There is no module {display(place)}: nothing of this name is installed or here."
-            ) from None
+            raise _no_module(place) from None
         raise ConfigError(f"{_where(error, place)}: it needs {display(error.name)}, which is not installed.") from error
     except (Exception, SystemExit) as error:
         what = display(f"{type(error).__name__}: {error}", 200)
