@@ -110,6 +110,16 @@ def test_worker_processes_share_what_is_in_memory(digits60: Path) -> None:
     assert equal(first, epochs(built(digits60, cache="off")))
 
 
+def test_an_image_of_which_only_one_side_is_written_is_not_there() -> None:
+    """As another process may see it that looks in between."""
+    made = slots.MemorySlots(np.arange(2), 2, 12, 3, shared=True)
+    made.put(1, np.ones((2, 2, 3), np.uint8), slots.FOREVER)
+    assert made.get(1, lambda _: None) is not None
+    for sides in ((2, 0), (0, 2)):
+        made._sides[1] = sides
+        assert made.get(1, lambda _: None) is None
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 @pytest.mark.parametrize("where", ["memory", "disk"])
 def test_validation_images_are_read_where_they_are_kept(
@@ -151,6 +161,20 @@ def test_batches_that_are_gathered_together_are_those_of_one_after_another(
             assert torch.equal(ready(here)[0], wanted(there)[0])
         assert any(batch.block for batch in kept.train.epoch(3)) is (limit is None)  # type: ignore[attr-defined]
         assert not list(kept.train.epoch(2, kept.train.batches))
+
+
+@pytest.mark.parametrize("size", [15, 16])
+def test_each_batch_begins_where_one_in_memory_of_its_own_would(
+    digits60: Path, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """Else a product with it has other last bits: kept or not, resumed or not."""
+    monkeypatch.setitem(globals(), "SIZE", size)
+    made = built(digits60, augment="none", normalize="none", batch_size=10, cache="memory")
+    read(made.train)
+    ready = made.prepare(torch.device("cpu"))
+    found = [(ready(batch)[0], batch) for batch in made.train.epoch(1)]
+    assert all(inputs.data_ptr() % 16 == 0 for inputs, _ in found)
+    assert any(batch.block for _, batch in found) is (size == 16)  # type: ignore[attr-defined]
 
 
 def test_shrinking_is_the_same_whether_there_or_not(photos: Path, decodings: list[int]) -> None:
