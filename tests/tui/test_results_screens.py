@@ -150,6 +150,48 @@ async def test_from_the_matrix_to_the_pictures_to_the_list(make_app: MAKER, trai
         assert len(app.screen_stack) == 2
 
 
+async def test_back_is_where_the_matrix_was_asked_for(make_app: MAKER, trained_run: Path) -> None:
+    async with make_app().run_test(size=(80, 24), notifications=True) as pilot:
+        app = await ended(pilot, trained_run)
+        await pilot.press("C")
+        await until(pilot, lambda: isinstance(app.screen, ConfusionScreen))
+        await pilot.press("escape", "t")
+        assert isinstance(app.screen, TryScreen)
+        assert app.screen_stack[-2] is app.get_screen("train")
+        await pilot.press("escape")
+        screen = await figures_of(pilot, trained_run)
+        for key, opened in (("t", TryScreen), ("x", ExportScreen), ("c", ConfusionScreen)):
+            await pilot.press(key)
+            assert isinstance(app.screen, opened)
+            await pilot.press("escape")
+            assert app.screen is screen
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (200, 50)])
+async def test_figures_stand_under_their_names_and_nothing_is_cut(
+    make_app: MAKER, trained_run: Path, size: tuple[int, int]
+) -> None:
+    async with make_app().run_test(size=size) as pilot:
+        screen = await figures_of(pilot, trained_run)
+        lines = words(screen, "#summary").splitlines()
+        figures = screen.query_one("#figures")
+        ends = {len(line) for line in lines if " - " in line}
+        assert ends == {len(lines[0])}
+        assert lines[0].endswith("95 % interval")
+        assert len({line.rindex(" - ") for line in lines if " - " in line}) == 1
+        assert len(lines[0]) <= screen.query_one("#summary").size.width
+        assert not figures.show_horizontal_scrollbar
+        assert not figures.show_vertical_scrollbar
+        table = screen.query_one(DataTable)
+        assert [str(column.label).strip() for column in table.columns.values()] == [
+            "class", "precision", "recall", "F1", "samples",
+        ]  # fmt: skip
+        assert not table.show_horizontal_scrollbar
+        assert table.size.height > table.row_count
+        for column, cell in list(zip(table.columns.values(), table.get_row_at(0), strict=True))[1:]:
+            assert len(str(column.label)) == len(str(cell))
+
+
 async def test_try_an_image(make_app: MAKER, trained_run: Path) -> None:
     async with make_app().run_test(size=(80, 24), notifications=True) as pilot:
         app = await ended(pilot, trained_run)

@@ -174,6 +174,8 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("w", "hardest", "Worst", "the samples with the greatest loss"),
         Key("o", "order", "Order", "the worst classes first, or all in their order"),
         Key("p", "part", "Part", "test the next part: val, test, train"),
+        Key("t", "try_image", "Try", "what the trained model says of an image"),
+        Key("x", "export", "Export", "to safetensors, ONNX or pt2, verified on validation images", show=False),
         Key("escape", "back", "Back", "to the run"),
     ),
     "confusion": (
@@ -182,7 +184,7 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("N", "next_pair(-1)", "Before", "the pair before", show=False),
         Key("o", "order", "Order", "the classes with most errors first, or in their order"),
         Key("tab", "app.focus_next", "List", "from the matrix to the list of pairs, and back"),
-        Key("escape", "back", "Back", "to the figures"),
+        Key("escape", "back", "Back", "to where you came from"),
     ),
     "look": (
         Key("left", "move(-1,0)", "Left", "the picture before", show=False),
@@ -194,8 +196,8 @@ SCREENS: dict[str, tuple[Key, ...]] = {
         Key("x", "mark", "Mislabelled", "mark as labelled wrongly: kept in mislabelled.csv in the run folder"),
         Key("escape", "back", "Back", "to where you came from"),
     ),
-    "try": (Key("escape", "close", "Close", "back to the run"),),
-    "export": (Key("escape", "close", "Close", "back to the run"),),
+    "try": (Key("escape", "close", "Close", "back to where you came from"),),
+    "export": (Key("escape", "close", "Close", "back to where you came from"),),
 }
 
 

@@ -15,7 +15,9 @@ from textual.widgets import DataTable, Static
 from tui_trainer.text import display
 from tui_trainer.tui.keys import SCREENS, bindings
 from tui_trainer.tui.screens.confusion import ConfusionScreen
+from tui_trainer.tui.screens.export import ExportScreen
 from tui_trainer.tui.screens.look import looking_at
+from tui_trainer.tui.screens.try_image import TryScreen
 from tui_trainer.tui.ticking import every
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.residuals import Residuals
@@ -23,10 +25,13 @@ from tui_trainer.tui.widgets.table import fill
 from tui_trainer.tui.work import Work, Works
 
 if TYPE_CHECKING:
+    from tui_trainer.results.metrics import Estimate
     from tui_trainer.results.tested import Tested
 
 TICK = 0.1  # seconds between two looks at the test
 PARTS = ("val", "test", "train")
+WIDE, LEFT = 100, 48  # cells from which on the figures stand on the left, and how many they have there
+HEADERS = ("class", "precision", "recall", "    F1", "samples")
 MOST_HARDEST = 500  # pictures of the hardest samples
 
 
@@ -35,7 +40,9 @@ class ResultsScreen(Screen[None]):
 
     DEFAULT_CSS = """
     ResultsScreen .heading { height: auto; max-height: 4; padding: 0 1; background: $panel; }
-    ResultsScreen #figures { width: 44; padding: 1 1 0 1; border-right: vkey $panel; }
+    ResultsScreen #figures { width: 48; padding: 1 1 0 1; border-right: vkey $panel; }
+    ResultsScreen.-narrow Horizontal { layout: vertical; }
+    ResultsScreen.-narrow #figures { width: 100%; height: auto; max-height: 50%; padding: 0 1; border-right: none; }
     ResultsScreen #summary { height: auto; }
     ResultsScreen DataTable { height: 1fr; background: transparent; }
     """
@@ -67,6 +74,11 @@ class ResultsScreen(Screen[None]):
         self.query_one(Residuals).display = False
         every(TICK, self, self._look)
         self._test()
+
+    def on_resize(self) -> None:
+        """Names of classes have more room, or less."""
+        if self._shown is not None:
+            self._fill()
 
     def on_unmount(self) -> None:
         """Nothing is tested for a screen that is gone."""
@@ -129,23 +141,22 @@ class ResultsScreen(Screen[None]):
             self._fill()
             self.query_one(DataTable).focus()
         if self._then:
-            action, self._then = self._then, ""
-            self.call_later(self.run_action, action)
+            self.call_later(self.run_action, self._then)
 
     def _summary(self, tested: Tested) -> Content:
         from tui_trainer.results.tables import LABELS, shown
 
-        parts: list[tuple[str, str] | str] = []
-        labels = {name: LABELS.get(name, name) for name in tested.outcomes.metrics}
-        longest = max(map(len, labels.values()))
-        for name, estimate in tested.outcomes.metrics.items():
-            parts.append((f"{labels[name]:<{longest}}", "$foreground-muted"))
-            parts.append((f"{shown(name, estimate.value):>8}", "bold $foreground"))
-            if math.isfinite(estimate.low):
-                interval = f" {shown(name, estimate.low)} - {shown(name, estimate.high)}"
-                parts.append((interval.replace("%", ""), "$foreground-muted"))
-            parts.append("\n")
-        parts.append(("intervals: 95 %\n", "$foreground-muted"))
+        rows = [
+            (LABELS.get(name, name), shown(name, estimate.value), *_ends(name, estimate))
+            for name, estimate in tested.outcomes.metrics.items()
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        wide = sum(widths) + 6  # with the gaps and the dash
+        parts = [(f"{'95 % interval':>{wide}}\n", "$foreground-muted")] if widths[-1] else []
+        for label, value, low, high in rows:
+            parts += [(f"{label:<{widths[0]}}", "$foreground-muted"), (f" {value:>{widths[1]}}", "bold $foreground")]
+            interval = f"  {low:>{widths[2]}} - {high:>{widths[3]}}" if low else ""
+            parts.append((f"{interval}\n", "$foreground-muted"))
         parts += [(f"\n{note}", "$text-warning") for note in tested.notes]
         if tested.bad:
             parts.append((f"\n{len(tested.bad):,} files cannot be read.", "$text-warning"))
@@ -161,15 +172,14 @@ class ResultsScreen(Screen[None]):
         if self._worst_first:
             rows.sort(key=lambda row: (row[1].f1, row[1].recall.value))
         table: DataTable[Content] = self.query_one(DataTable)
-        cells = [
-            [
-                Content(display(name, 24)),
-                *(Content(f"{v:6.1%}") for v in (figures.precision.value, figures.recall.value, figures.f1)),
-                Content(f"{figures.support:,}"),
-            ]
-            for name, figures in rows
-        ]
-        fill(table, ("class", "prec.", "recall", "F1", "n"), cells)
+        cells = []
+        for name, figures in rows:
+            rates = figures.precision.value, figures.recall.value, figures.f1
+            texts = (*(f"{rate:.1%}" for rate in rates), f"{figures.support:,}")
+            numbers = (Content(text.rjust(len(header))) for text, header in zip(texts, HEADERS[1:], strict=True))
+            cells.append([Content(display(name, 60)), *numbers])
+        width = self.size.width - (LEFT if self.size.width >= WIDE else 0)
+        fill(table, HEADERS, cells, room=width - 1)
 
     def _outcomes(self) -> Tested | None:
         if self._shown is None:
@@ -183,10 +193,15 @@ class ResultsScreen(Screen[None]):
         tested = self._outcomes()
         if tested is None:
             return
+        straight, self._then = bool(self._then) and self.is_current, ""
         if not isinstance(tested.outcomes, Classified):
             self.notify("Only one class of many has a confusion matrix.", timeout=3, markup=False)
             return
-        self.app.push_screen(ConfusionScreen(tested, tested.outcomes))
+        matrix = ConfusionScreen(tested, tested.outcomes)
+        if straight:  # back from there is where it was asked for, not here
+            self.app.switch_screen(matrix)
+        else:
+            self.app.push_screen(matrix)
 
     def action_hardest(self) -> None:
         """The samples with the greatest loss or error."""
@@ -195,6 +210,14 @@ class ResultsScreen(Screen[None]):
             return
         hardest, title = tested.outcomes.hardest()[:MOST_HARDEST].tolist(), "Hardest samples, the greatest loss first"
         self.app.push_screen(looking_at(tested, hardest, title))
+
+    def action_try_image(self) -> None:
+        """Ask the model about an image."""
+        self.app.push_screen(TryScreen(self._run))
+
+    def action_export(self) -> None:
+        """Take the model away."""
+        self.app.push_screen(ExportScreen(self._run))
 
     def action_order(self) -> None:
         """Worst classes first, or in their order."""
@@ -209,6 +232,15 @@ class ResultsScreen(Screen[None]):
     def action_back(self) -> None:
         """To the run."""
         self.app.pop_screen()
+
+
+def _ends(name: str, estimate: Estimate) -> tuple[str, str]:
+    """Of the interval of a figure; empty if it has none."""
+    from tui_trainer.results.tables import shown
+
+    if not math.isfinite(estimate.low):
+        return "", ""
+    return shown(name, estimate.low).rstrip("%"), shown(name, estimate.high).rstrip("%")
 
 
 class _LeftError(Exception):
