@@ -114,7 +114,7 @@ def require_few(report: Report, max_bad: float) -> None:
         whole = f"About {share:.0%} of the images"
     allowed = min(1.0, max(2 * share, 0.1))
     raise TooManyBadError(
-        f"{whole} cannot be read, such as {display(name)} ({reason}): more than --max-bad {max_bad:g} allows. "
-        f"`tui-trainer data` names them; --max-bad {allowed:.2g} trains on the others.",
+        f"{whole} cannot be read, such as {display(name)} ({reason}): more than --max-bad {max_bad:g} allows.",
         allowed=float(f"{allowed:.2g}"),
+        advice=f"`tui-trainer data` names them; --max-bad {allowed:.2g} trains on the others.",
     )

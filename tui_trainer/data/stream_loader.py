@@ -281,8 +281,9 @@ def _require_few(stream: Stream, bad_files: BadFiles, unit: str) -> None:
     allowed = float(f"{min(1.0, max(2 * found / total, 0.1)):.2g}")
     raise TooManyBadError(
         f"{found:,} of {total:,} {unit} cannot be used, such as {display(name)} ({reason}): more than --max-bad "
-        f"{bad_files.max_bad:g} allows. `tui-trainer data` names them; --max-bad {allowed:g} trains on the others.",
+        f"{bad_files.max_bad:g} allows.",
         allowed=allowed,
+        advice=f"`tui-trainer data` names them; --max-bad {allowed:g} trains on the others.",
     )
 
 
