@@ -96,6 +96,32 @@ async def test_percent_and_ascii() -> None:
     assert {cell for line in lines[1:9] for cell in line[6:]} == {" ", "*", "."}
 
 
+async def test_the_spot_of_a_first_sample_goes_with_the_second() -> None:
+    chart = whole_run()
+    chart.set_series(Line(name="other", smooth=False))
+    async with Alone(chart).run_test(size=(60, 12)) as pilot:
+        without = await shown(pilot, chart)
+        chart.append("other", 3, 1.8)
+        one = await shown(pilot, chart)
+        assert sum(a != b for a, b in zip("".join(without[1:]), "".join(one[1:]), strict=True)) > 1
+        chart.append("other", 4, 1.8)
+        two = await shown(pilot, chart)
+        chart._redraw()
+        assert two == await shown(pilot, chart)
+
+
+async def test_the_middles_of_names_are_left_out_where_there_is_no_room() -> None:
+    chart = Chart("loss", glyphs="ascii")
+    for end in "ab":
+        chart.append(f"resnet18-on-the-photos-of-last-summer-{end}", 1, 1)
+    chart.append("c", 1, 1)
+    async with Alone(chart).run_test(size=(60, 12)) as pilot:
+        header = (await shown(pilot, chart))[0]
+        assert header.rstrip() == "loss * resnet18-o~t-summer-a 1.00 o resnet18-o~t-summer-b 1.00 x c 1.00"
+        await pilot.resize_terminal(20, 12)
+        assert (await shown(pilot, chart))[0].endswith("~")
+
+
 async def test_empty_chart_says_what_it_waits_for() -> None:
     chart = Chart("loss", [Line(name="train")], log=True)
     async with Alone(chart).run_test(size=(60, 12)) as pilot:

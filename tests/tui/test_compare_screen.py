@@ -53,6 +53,38 @@ async def test_marked_runs_are_compared_and_brackets_jump_to_differences() -> No
         assert app.screen is app.get_screen("home")
 
 
+LONG = "resnet18-on-the-photos-of-last-summer"
+
+
+@pytest.mark.parametrize(("size", "runs"), [((80, 24), 2), ((80, 24), 4), ((200, 50), 2)])
+async def test_long_names_are_told_apart_and_use_the_room_there_is(size: tuple[int, int], runs: int) -> None:
+    for end in range(runs):
+        make_run(f"{LONG}-[b]{end}", data=f"/home/me/{LONG}/and/many/more/{end}")
+    app = TrainerApp(resolve({}))
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        await pilot.press(*["space"] * runs, "v")
+        await pilot.pause()
+        chart, table = app.screen.query_one(Chart), app.screen.query_one(DataTable)
+        headers = [str(column.label) for column in table.columns.values()][1:]
+        paths = [str(cell) for row in range(table.row_count) for cell in table.get_row_at(row) if "/" in str(cell)]
+        header = "".join(segment.text for segment in chart.render_line(0))
+        for end in range(runs):
+            assert any(name.startswith("resnet18-") and name.endswith(f"-[b]{end}") for name in headers)
+            assert any(path.startswith("/home/me") and path.endswith(f"/{end}") for path in paths)
+            assert f"]{end} 75.0 %" in header
+        assert len(headers) == runs
+        assert table.virtual_size.width <= size[0] - 2 or runs > 2
+        assert any("…" in name for name in headers) == (size[0] == 80)
+        await pilot.press("comma")
+        await pilot.pause()
+        told = app.screen.query_one("#crosshair", Static)
+        assert told.size.height * told.size.width >= len(str(told.content)) * (1 if runs == 2 else 0)
+        await pilot.resize_terminal(200, 50)
+        await pilot.pause()
+        assert all("…" not in str(column.label) for column in table.columns.values()) == (runs < 4)
+
+
 async def test_help_begins_with_the_keys_of_the_screen_and_no_line_is_broken_twice() -> None:
     make_run("one")
     make_run("two")

@@ -77,6 +77,16 @@ def test_braille_dots() -> None:
     assert drawn(raw((0, 0), (0.1, 7)), columns=1, rows=2, kind="braille") == ["⡇", "⡇"]
 
 
+def test_the_only_sample_of_a_line_is_a_spot_until_the_second_comes() -> None:
+    only = Layer(series=series([(3, 5)]), mark="*", spot=1)
+    assert drawn(only, columns=3, rows=3, kind="braille") == ["   ", "⢰⣶ ", "⠈⠉ "]
+    corner = Layer(series=series([(5, 11)]), level=1, mark="*", spot=1)
+    assert drawn(corner, columns=3, rows=3, kind="braille") == ["  ⠛", "   ", "   "]
+    for values in ([(3, NAN)], [(3, 5), (3, 5)]):
+        several = Layer(series=series(values), mark="*", spot=1)
+        assert sum(cell != " " for row in drawn(several, columns=3, rows=3, kind="braille") for cell in row) < 2
+
+
 def test_half_blocks() -> None:
     assert drawn(raw((0, 0), (3, 3)), columns=4, rows=2, kind="half") == ["  ▄▀", "▄▀  "]
     assert drawn(raw((0, 0), (0.1, 3)), columns=1, rows=2, kind="half") == ["█", "█"]

@@ -20,10 +20,10 @@ from tui_trainer.tui.widgets.chart import Chart
 from tui_trainer.tui.widgets.key_bar import KeyBar
 from tui_trainer.tui.widgets.picture import Line
 from tui_trainer.tui.widgets.steps import StepBar
-from tui_trainer.tui.widgets.table import fill
+from tui_trainer.tui.widgets.table import fill, shortened
 
 FIRST_POINTS = 1500  # read for all runs together before the first picture; more follow behind it
-WIDEST = 30  # cells of a value
+LEAST = 24  # cells that a run has in the table, where the terminal is too narrow for all
 IN_COLOUR = 4  # lines that can be told apart; of more runs only the one under the cursor has a colour
 Curves = list[list[Point]]
 
@@ -69,6 +69,14 @@ class CompareScreen(Screen[None]):
         self._read()
         self.query_one(DataTable).focus()
 
+    def on_resize(self) -> None:
+        """Names and values have more room, or less."""
+        if self._rows:
+            table = self.query_one(DataTable)
+            here = table.cursor_coordinate
+            self._fill()
+            table.move_cursor(row=here.row, column=here.column)
+
     def _fill(self) -> None:
         runs = self._runs
         facts = (
@@ -80,15 +88,21 @@ class CompareScreen(Screen[None]):
         )
         settings = [(difference.name, list(difference.values), difference.differs) for difference in differences(runs)]
         settings.sort(key=lambda setting: not setting[2])  # stable: what differs first
-        rows = [[Content.styled(name, "bold"), *map(_cell, values)] for name, values in facts]
+        most = self._most(max(len(name) for name, *_ in (*facts, *settings)))
+        rows = [[Content.styled(name, "bold"), *(_cell(value, most) for value in values)] for name, values in facts]
         for name, values, differs in settings:
             style = "$text-warning" if differs else "$foreground-muted"
-            rows.append([Content.styled(name, style), *(Content.styled(_short(value), style) for value in values)])
+            rows.append([Content.styled(name, style), *(_cell(value, most, style) for value in values)])
         self._rows = [False] * len(facts) + [differs for *_, differs in settings]
-        headers = ["", *(display(name, 24) for name in self._names)]
+        headers = ["", *(_cell(name, most).plain for name in self._names)]
         table = self.query_one(DataTable)
         fill(table, headers, rows)
         table.move_cursor(row=len(facts), column=1)
+
+    def _most(self, names: int) -> int:
+        """Cells that the value of a run may have: its share of what `names`, gaps and scrollbar leave."""
+        room = self.size.width - 4 - (names + 2)
+        return max(LEAST, room // len(self._runs) - 2)
 
     def _read(self) -> None:
         """A first picture at once, then all points behind it."""
@@ -168,14 +182,9 @@ class CompareScreen(Screen[None]):
         self.dismiss()
 
 
-def _cell(value: str) -> Content:
-    return Content(_short(value))
-
-
-def _short(value: str) -> str:
-    """Of what is too long, such as a path, the end says more."""
-    shown = display(value)
-    return shown if len(shown) <= WIDEST else f"…{shown[1 - WIDEST :]}"
+def _cell(value: str, most: int, style: str = "") -> Content:
+    """Of what is too long, both ends: names and paths differ there."""
+    return shortened(Content.styled(display(value), style), most)
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:

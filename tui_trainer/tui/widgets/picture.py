@@ -1,7 +1,4 @@
-"""The rows of a chart as runs of text: header, plot, axes. Plain data, no terminal.
-
-A run is a text with the name of the style class that it is shown in ("" for none).
-"""
+"""The rows of a chart as runs of text: header, plot, axes. Plain data, no terminal."""
 
 from __future__ import annotations
 
@@ -11,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rich.cells import cell_len, set_cell_size
-
 from tui_trainer.text import display
+from tui_trainer.tui.widgets import legend
+from tui_trainer.tui.widgets.legend import Word
 from tui_trainer.tui.widgets.raster import GLYPHS, Canvas, Frame, Layer, View
 from tui_trainer.tui.widgets.series import (
     LADDER,
@@ -27,8 +24,9 @@ from tui_trainer.tui.widgets.ticks import spread, tick_labels, ticks, x_labels
 
 COLOURS = 4
 _MARKS = "*ox#"  # what draws a line where cells have no dots, by colour
+SPOT = 1  # dots around the only sample of a line, whose single one would not be seen
 
-Run = tuple[str, str]
+Run = legend.Run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +154,8 @@ class Picture:
 
     def _clean_column(self, series: Series) -> int:
         """The first dot column that may have changed: the slot before has not, but its line goes on."""
-        return max(0, self.frame.column(series.last_x[series.dirty - 1])) if series.dirty else 0
+        spot = SPOT if series.dirty == 1 else 0
+        return max(0, self.frame.column(series.last_x[series.dirty - 1]) - spot) if series.dirty else 0
 
     def _stack(self) -> tuple[list[Layer], list[str]]:
         """The layers from the lowest up (ghosts, raw ranges, lines), and the style class of each."""
@@ -173,7 +172,8 @@ class Picture:
 
     def _layer(self, line: Line, mark: str) -> Layer:
         series, level = self.series[line.name], self.look.level_of(line)
-        return Layer(series=series, level=level, mark=mark, name=line.name)
+        spot = SPOT if self.glyphs.cells else 0
+        return Layer(series=series, level=level, mark=mark, name=line.name, spot=spot)
 
     def cell(self, x: float) -> int:
         """The plot column of epoch x."""
@@ -210,7 +210,7 @@ class Picture:
         axis = label.rjust(self.gutter - 1) + (glyphs.tick if label else glyphs.side)
         if self.notice and row == self.canvas.rows // 2:
             centred = self.notice.center(self.canvas.columns).rstrip()
-            return _cut([(axis, "chart--axis"), (centred, "chart--notice")], self.width, glyphs.cut)
+            return legend.cut([(axis, "chart--axis"), (centred, "chart--notice")], self.width, glyphs.cut)
         texts, owners = self.canvas.text[row], self.canvas.owner[row]
         names = [self._classes[owner] if owner >= 0 else "" for owner in owners]
         at = -1 if look.crosshair is None else self.cell(look.crosshair)
@@ -242,26 +242,22 @@ class Picture:
 
     def header(self, look: Look) -> list[Run]:
         """Title, the newest values (those at the crosshair, if there is one), and what was chosen."""
-        words, status = self._legend(look), self._status(look)
-        own = [word for word in words if word[1] != "chart--ghost"]
-        for gap, end, shown in (("   ", status, words), (" ", status, words), (" ", "", words), (" ", "", own)):
-            runs = [(look.title, "chart--title")]
-            for text, name in shown:
-                runs += [(gap, ""), (text, name)]
-            free = self.width - sum(cell_len(text) for text, _ in runs) - (len(end) + 2 if end else 0)
-            if free >= 0:
-                return [*runs, (" " * (free + 2) + end, "chart--axis")] if end else runs
-        return _cut(runs, self.width, self.glyphs.cut)
+        return legend.header(look.title, self._words(look), self._status(look), self.width, self.glyphs.cut)
 
-    def _legend(self, look: Look) -> list[Run]:
-        """A word and a value for each line; the mark too, where lines differ by it."""
-        words = []
-        for layer, name in zip(self._layers, self._classes, strict=True):
-            if layer.name:
-                mark = "" if self.glyphs.cells else f"{layer.mark} "
-                value = _value(layer, look)
-                words.append((f"{mark}{display(layer.name)} {value}".rstrip(), name))
-        return sorted(words, key=lambda run: run[1] == "chart--ghost")
+    def _words(self, look: Look) -> list[Word]:
+        """A word for each line, those of earlier runs last."""
+        words = [
+            Word(
+                mark="" if self.glyphs.cells else layer.mark,
+                name=display(layer.name),
+                value=_value(layer, look),
+                style=name,
+                ghost=name == "chart--ghost",
+            )
+            for layer, name in zip(self._layers, self._classes, strict=True)
+            if layer.name
+        ]
+        return sorted(words, key=lambda word: word.ghost)
 
     def _status(self, look: Look) -> str:
         """What the chart shows other than by default."""
@@ -283,15 +279,3 @@ def _value(layer: Layer, look: Look) -> str:
         return "not finite"
     value = series.at(math.inf if look.crosshair is None else look.crosshair, level)
     return "" if value is None else format_value(value, look.percent)
-
-
-def _cut(runs: Sequence[Run], width: int, sign: str) -> list[Run]:
-    """`runs` in at most `width` cells, with `sign` where something was left out."""
-    kept: list[Run] = []
-    free = width
-    for text, name in runs:
-        if cell_len(text) > free:
-            return [*kept, (set_cell_size(text, free - 1) + sign, name)] if free else kept
-        kept.append((text, name))
-        free -= cell_len(text)
-    return kept

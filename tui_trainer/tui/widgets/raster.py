@@ -62,6 +62,7 @@ class Layer:
     level: int | None = None
     mark: str  # the character for it where cells have no dots
     name: str = ""  # its word in a legend, if it has one
+    spot: int = 0  # dots around the only sample of a series
 
 
 class Frame:
@@ -108,6 +109,14 @@ class Trace:
             self._draw_range(layer.series, frame)
         else:
             self._draw_average(layer.series, layer.level, frame)
+        if layer.spot and len(layer.series) == 1:
+            self._draw_spot(layer.series, layer.spot, frame)
+
+    def _draw_spot(self, series: Series, spot: int, frame: Frame) -> None:
+        middle, row = frame.column(series.last_x[0]), frame.row(series.low[0])
+        if 0 <= row < self._down:
+            for c in range(middle - spot, middle + spot + 1):
+                self._mark(c, row - spot, row + spot)
 
     def _draw_average(self, series: Series, level: int, frame: Frame) -> None:
         before: tuple[int, int] | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.text import Text
 from textual.content import Content
 from textual.widgets import DataTable
 
@@ -24,7 +25,7 @@ def fill(
         widths[widest] = max(6, widths[widest] - over)
     table.clear(columns=True)
     for header, width in zip(headers, widths, strict=True):
-        table.add_column(header, width=width)
+        table.add_column(Text(header), width=width)  # a name is no markup
     for row in rows:
         cells = list(row)
         cells[widest] = shortened(cells[widest], widths[widest])
