@@ -79,7 +79,7 @@ def test_braille_dots() -> None:
 
 def test_the_only_sample_of_a_line_is_a_spot_until_the_second_comes() -> None:
     only = Layer(series=series([(3, 5)]), mark="*", spot=1)
-    assert drawn(only, columns=3, rows=3, kind="braille") == ["   ", "⢰⣶ ", "⠈⠉ "]
+    assert drawn(only, columns=3, rows=3, kind="braille") == ["   ", " ⣶⡆", "   "]
     corner = Layer(series=series([(5, 11)]), level=1, mark="*", spot=1)
     assert drawn(corner, columns=3, rows=3, kind="braille") == ["  ⠛", "   ", "   "]
     for values in ([(3, NAN)], [(3, 5), (3, 5)]):

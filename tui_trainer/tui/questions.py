@@ -35,7 +35,7 @@ class BadFilesScreen(ModalScreen[str]):
     def compose(self) -> ComposeResult:
         """What is wrong, and a sentence for each answer."""
         choices = (
-            ("train", "y", "Train", f"leave them out and train on the others (--max-bad {self._failure.allowed:g})"),
+            ("train", "y", "Train", f"leave them out, train on the others (--max-bad {self._failure.allowed:g})"),
             ("data", "d", "Data", "start nothing; see which they are, to mend them"),
             ("", "esc", "Leave it", "start nothing; the settings stay as they are"),
         )

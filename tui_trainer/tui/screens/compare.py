@@ -88,7 +88,8 @@ class CompareScreen(Screen[None]):
         )
         settings = [(difference.name, list(difference.values), difference.differs) for difference in differences(runs)]
         settings.sort(key=lambda setting: not setting[2])  # stable: what differs first
-        most = self._most(max(len(name) for name, *_ in (*facts, *settings)))
+        names = [*(name for name, _ in facts), *(name for name, *_ in settings)]
+        most = self._most(max(map(len, names)))
         rows = [[Content.styled(name, "bold"), *(_cell(value, most) for value in values)] for name, values in facts]
         for name, values, differs in settings:
             style = "$text-warning" if differs else "$foreground-muted"

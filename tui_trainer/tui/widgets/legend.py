@@ -57,11 +57,12 @@ def _cells(runs: Sequence[Run]) -> int:
 
 def _share(lengths: Sequence[int], room: int) -> int:
     """The most that each may have for all to fit into `room`: what the short ones leave is for the long."""
-    most = 0
     for number, length in enumerate(sorted(lengths)):
         most = room // (len(lengths) - number)
-        room -= min(length, most)
-    return most
+        if length > most:
+            return most
+        room -= length
+    return max(lengths, default=0)
 
 
 def cut(runs: Sequence[Run], width: int, sign: str) -> list[Run]:

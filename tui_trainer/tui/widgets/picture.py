@@ -76,7 +76,7 @@ def fit_view(series: Sequence[Series], look: Look, held: View | None) -> View:
 
 def _growing(first: float, last: float) -> tuple[float, float]:
     """Round epochs around a run that goes on."""
-    left = 0.0 if 0 <= first <= last / 4 else float(math.floor(first))
+    left = 0.0 if 0 <= first <= max(1.0, last / 4) else float(math.floor(first))
     return left, left + grown(max(last - left, abs(left) * 1e-9))
 
 
