@@ -103,6 +103,7 @@ TESTED = {  # module::test, and the keys of a table whose effect it looks at
     },
     "results": {
         f"{RESULTS}::test_figures_parts_and_order": "c w o p escape",
+        f"{RESULTS}::test_back_is_where_the_matrix_was_asked_for": "t x",
     },
     "confusion": {
         f"{RESULTS}::test_figures_parts_and_order": "escape",
