@@ -1,8 +1,7 @@
 """What the first bytes of an image file say: format, size, orientation, colours. Nothing is decoded.
 
-Own code rather than Pillow's, because it runs for each image of each epoch: 3 microseconds for a
-JPEG against 60, and a hostile file meets forty lines here instead of forty format plugins. The
-name of a file says nothing here.
+Own code rather than Pillow's, because it runs for each image of each epoch: 3 microseconds for a JPEG against 60, and
+a hostile file meets forty lines here instead of forty format plugins. The name of a file says nothing here.
 """
 
 from __future__ import annotations
