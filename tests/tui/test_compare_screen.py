@@ -156,7 +156,7 @@ async def test_the_page_of_a_run_is_written_from_the_list() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await pilot.pause()
         await pilot.press("P")
-        await until(pilot, (folder.path / "report.html").exists)
+        await until(pilot, lambda: any("Written:" in told.message for told in app._notifications))
     assert "Not tested" in (folder.path / "report.html").read_text()
 
 
