@@ -1,6 +1,7 @@
 """Each batch shared out among ranks."""
 
 import itertools
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -76,5 +77,5 @@ def test_the_loaders_of_all_ranks_together_give_what_one_gives(digits60: Path, w
 
 def test_the_processes_of_a_machine_share_the_memory_for_decoded_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "available_memory", lambda: 8_000_000)
-    assert cache._limit(build({"nproc": 4}), cache.MEMORY, processes=False) == 500_000
-    assert cache._limit(build({}), cache.MEMORY, processes=False) == 2_000_000
+    assert cache._limit(build({"nproc": 4}), cache.MEMORY, sys.maxsize) == 500_000
+    assert cache._limit(build({}), cache.MEMORY, sys.maxsize) == 2_000_000

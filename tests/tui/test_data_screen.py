@@ -148,8 +148,7 @@ async def test_r_draws_others_and_settings_draw_anew(make_app: MAKER, digits60: 
         app.draft.set("image_size", 20)
         app.draft.set("channels", 3)
         screen_of(app).query_one(Form)._accept()
-        await settle(pilot)
-        assert pixels(app).shape == (MOST, 20, 20, 3)
+        await until(pilot, lambda: pixels(app).shape == (MOST, 20, 20, 3))  # drawn one after another
         assert screen_of(app)._look is look  # the folder is not looked at again
 
 

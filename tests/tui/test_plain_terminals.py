@@ -24,7 +24,8 @@ SCREENS = (
     (b"\x1b", r"learning rate.*lr_scheduler.*Command"),
     (b"\x12", r"Finished 2 epochs"),
     (b"C", r"true -> predicted"),
-    (b"\x1b", r"balanced accuracy"),
+    (b"\x1b", r"Finished 2 epochs.*all runs"),
+    (b"T", r"balanced accuracy"),
     (b"\x1b", r"Finished 2 epochs.*all runs"),
     (b"0", r"lenet.*finished"),
 )
