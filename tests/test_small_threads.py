@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from tui_trainer import idle, small_threads
+from tui_trainer import auto, idle, small_threads
 from tui_trainer.bench import Bench
 from tui_trainer.config import Config, read_toml
 from tui_trainer.idle import Moment
@@ -176,3 +176,24 @@ def test_a_model_that_is_only_measured_computes_alike(digits60: Path, free: Call
     free(1.0)
     bench.job(data)
     assert (bench.config.recipe.threads, torch.get_num_threads()) == (2, 2)
+
+
+@pytest.mark.parametrize(("quota", "threads"), [(float("inf"), 64), (64.0, 64), (4.5, 4), (0.5, 1)])
+def test_a_large_network_takes_no_more_than_its_container_may_use(
+    monkeypatch: pytest.MonkeyPatch, quota: float, threads: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(small_threads, "DEFAULT_THREADS", 64)
+    monkeypatch.setattr(small_threads, "allowed", lambda: quota)
+    set_to: list[int] = []
+    monkeypatch.setattr(torch, "set_num_threads", set_to.append)
+    choices = auto.Choices(Config())
+    auto.choose_threads(choices, nn.Linear(2000, 1000), SHAPE, CPU, SINCE)
+    assert set_to == [threads]
+    assert choices.config.recipe.threads == threads
+
+
+def test_a_number_of_the_environment_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setattr(small_threads, "allowed", lambda: 1.0)
+    assert small_threads.threads_of_large() == (2, "torch's choice")

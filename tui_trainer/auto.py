@@ -28,7 +28,7 @@ from tui_trainer.loader_facts import lack_of_shared_memory
 from tui_trainer.metric_names import HEADLINES, OF_TASK
 from tui_trainer.models import catalog
 from tui_trainer.settings import AUTO, Value
-from tui_trainer.small_threads import DEFAULT_THREADS, threads_of_small
+from tui_trainer.small_threads import threads_of_large, threads_of_small
 from tui_trainer.strategy import FSDP
 from tui_trainer.text import display
 
@@ -188,9 +188,9 @@ def choose_threads(
     if choices.config.recipe.threads is None:
         if is_small(model):
             threads, reason = threads_of_small(choices.config, model, shape, device, since)
-            choices.choose(reason, threads=threads)
         else:
-            choices.choose("torch's choice", threads=DEFAULT_THREADS)
+            threads, reason = threads_of_large()
+        choices.choose(reason, threads=threads)
     torch.set_num_threads(choices.config.recipe.threads or 1)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,14 @@ DEFAULT_THREADS = torch.get_num_threads()  # before anything here has set it
 ENOUGH = 1.8  # processors that are free, of two
 WORTH = 3_000_000  # multiplications of a convolution for a batch; with fewer two threads are hardly faster, or slower
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+def threads_of_large() -> tuple[int, str]:
+    """Torch's number, and why: it counts the host's processors, and threads beyond a quota only wait for their turn."""
+    most = allowed()
+    if most >= DEFAULT_THREADS or "OMP_NUM_THREADS" in os.environ:
+        return DEFAULT_THREADS, "torch's choice"
+    return max(1, int(most)), f"this container may use {most:g} of {DEFAULT_THREADS} processors"
 
 
 def threads_of_small(
