@@ -39,14 +39,10 @@ class DataError(UserError):
 class TooManyBadError(DataError):
     """More of the images cannot be read than is allowed; `allowed`: the --max-bad that would let the run go on."""
 
-    def __init__(self, message: str, allowed: float = 0.0, advice: str = "") -> None:
-        super().__init__(f"{message} {advice}".rstrip())
-        self.allowed, self._advice = allowed, advice
-
-    @property
-    def fact(self) -> str:
-        """The sentence without what to do at a command line: screens have keys for it."""
-        return str(self).removesuffix(self._advice).rstrip()
+    def __init__(self, fact: str, allowed: float = 0.0, advice: str = "") -> None:
+        super().__init__(f"{fact} {advice}".rstrip())
+        self.fact = fact  # without what to do at a command line: screens have keys for it
+        self.allowed = allowed
 
 
 class WeightsError(UserError):

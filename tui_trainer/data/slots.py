@@ -30,10 +30,8 @@ from tui_trainer.data.pages import Pages
 
 PAGE = 4096
 FIELDS = 6  # of a record: height, width, bytes and change time of the image file, sum of the pixels, check of the rest
-LARGE, FOLIO = (
-    1 << 16,
-    1 << 18,
-)  # `LARGE` slots begin at a multiple of FOLIO, for larger pieces to be written
+LARGE = 1 << 16  # bytes of a slot from which on
+FOLIO = 1 << 18  # the first one begins at a multiple of this, and is written in larger pieces
 TOGETHER = 16  # slots for which room is made at once
 FOREVER = (0, 0)  # the state of an image that is no file
 
@@ -218,7 +216,7 @@ class FileSlots:
             _reserve(self._file, self._start + first * self._size, slots * self._size)
 
     def _write(self, values: memoryview | bytes, at: int) -> None:
-        if os.pwrite(self._file, values, at) < memoryview(values).nbytes:
+        if os.pwrite(self._file, values, at) < len(values):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def batch(self, samples: Numbers, rows: Tensor, *, lend: bool = False) -> Tensor | None:
