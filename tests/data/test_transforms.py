@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -13,6 +13,8 @@ from tui_trainer.data.transforms import (
     make_square,
     resample,
     resize_into,
+    resize_turned_into,
+    shrink_turned_into,
     square_of,
     statistics,
     to_tensor,
@@ -53,6 +55,36 @@ def test_resampling_into_a_row_is_the_same(height: int, width: int, channels: in
     assert torch.equal(rows[1].permute(2, 0, 1), resample(to_tensor(pixels), 32, 32))
     assert not rows[0].any()
     assert not rows[2].any()
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@given(height=st.integers(1, 90), width=st.integers(1, 90), part=st.booleans())
+@example(height=24, width=32, part=True)
+@example(height=24, width=50, part=True)
+@example(height=50, width=32, part=False)
+def test_from_exchanged_rows_and_columns_the_same_comes_out(channels: int, height: int, width: int, part: bool) -> None:
+    pixels = picture(height, width, channels)
+    rows = torch.zeros(2, 3, 24, 32, channels, dtype=torch.uint8)
+    room = np.zeros((width + 3, height + 5, channels), np.uint8)
+    room[2 : 2 + width, 4 : 4 + height] = pixels.transpose(1, 0, 2)
+    turned = room[2 : 2 + width, 4 : 4 + height]
+    resize_into(pixels, rows[0, 1])
+    resize_turned_into(turned if part else np.ascontiguousarray(turned), rows[1, 1])
+    assert torch.equal(rows[0], rows[1])
+    assert np.array_equal(turned, pixels.transpose(1, 0, 2))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@given(height=st.integers(24, 90), width=st.integers(32, 90))
+@example(height=24, width=32)
+def test_an_exchanged_smaller_image_is_one_resampled_in_two_steps(channels: int, height: int, width: int) -> None:
+    pixels = picture(height, width, channels)
+    rows, turned = torch.zeros(24, 32, channels, dtype=torch.uint8), np.zeros((32, 24, channels), np.uint8)
+    lower = torch.zeros(24, width, channels, dtype=torch.uint8)
+    resize_into(pixels, lower)
+    resize_into(lower.numpy(), rows)
+    shrink_turned_into(pixels, turned)
+    assert np.array_equal(turned, rows.numpy().transpose(1, 0, 2))
 
 
 @given(

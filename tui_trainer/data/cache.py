@@ -31,7 +31,7 @@ from tui_trainer.data.transforms import RESAMPLER
 from tui_trainer.errors import DataError
 from tui_trainer.loader_facts import SHARED_MEMORY, room_to_share, size_in_words
 
-VERSION = 3
+VERSION = 4
 LOOKED_AT = 256  # images whose sizes decide that of a slot
 MEMORY_SHARE, DISK_SHARE = 0.25, 0.5  # of what is free
 MOST_PARTS = 0.9  # of the images must fit whole, or keeping them by itself is not worth it

@@ -18,7 +18,16 @@ from tui_trainer.data.buffers import Scratch
 from tui_trainer.data.decode import Pixels
 from tui_trainer.data.header import MEGAPIXELS, Header, header
 from tui_trainer.data.jpeg import decoded, decoded_part
-from tui_trainer.data.transforms import Random, make_square, resize_into, shrink_into, square_of, to_tensor
+from tui_trainer.data.transforms import (
+    Random,
+    make_square,
+    resize_into,
+    resize_turned_into,
+    shrink_turned_into,
+    square_of,
+    to_tensor,
+    turn_into,
+)
 
 _small = Scratch()
 SCALES = (8, 4, 2)  # of libjpeg; the odd eighths are slower than a full decode
@@ -75,7 +84,8 @@ class Pipeline:
             row.copy_(torch.from_numpy(pixels))
             return
         random = Random(self._seed, epoch, index)
-        self._cut(pixels, random_box(pixels.shape[0], pixels.shape[1], self._least, random), row)
+        height, width = pixels.shape[1::-1] if self.shrinks else pixels.shape[:2]
+        self._cut(pixels, random_box(height, width, self._least, random), row, turned=self.shrinks)
         self._finish(row, random)
 
     @property
@@ -113,7 +123,7 @@ class Pipeline:
     def stored(self, data: bytes, room: Pixels | None = None) -> Pixels | None:
         """What is kept of an image, (H, W, C) uint8, valid until this thread decodes the next one.
 
-        It lies in `room`, which is flat, where it fits and no copy would have to be made.
+        `shrinks` has its rows and columns exchanged, (W, H, C). It lies in `room`, which is flat, where it fits and no copy would have to be made.
 
         Raises:
             BadImageError: it cannot be decoded.
@@ -126,12 +136,13 @@ class Pipeline:
             square = _room((*kept, channels), room)
             self._square(head, data, torch.from_numpy(square))
             return square
-        if kept == (head.height, head.width):
+        whole = kept == (head.height, head.width)
+        if not self.shrinks:
             return self._decoded(head, data, room=room)
-        pixels = self._decoded(head, data, self._scale(head, head.height, head.width, *kept))
-        small = _room((*kept, channels), room)
-        shrink_into(pixels, small)
-        return small
+        pixels = self._decoded(head, data, 1 if whole else self._scale(head, head.height, head.width, *kept))
+        turned = _room((kept[1], kept[0], channels), room)
+        (turn_into if whole else shrink_turned_into)(pixels, turned)
+        return turned
 
     def _decoded(self, head: Header, data: bytes, reduce: int = 1, room: Pixels | None = None) -> Pixels:
         return decoded(head, data, self._spec.channels, reduce, room, self._spec.max_megapixels)
@@ -162,9 +173,13 @@ class Pipeline:
         else:
             row.copy_(make_square(to_tensor(pixels), size, mode).permute(1, 2, 0))
 
-    def _cut(self, pixels: Pixels, box: Box, row: Tensor) -> None:
+    def _cut(self, pixels: Pixels, box: Box, row: Tensor, *, turned: bool = False) -> None:
         """Crop and resample straight from where the image lies, then flip, which gives the mirrored image's result."""
-        resize_into(pixels[box.top : box.top + box.height, box.left : box.left + box.width], row)
+        down, right = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
+        if turned:
+            resize_turned_into(pixels[right, down], row)
+        else:
+            resize_into(pixels[down, right], row)
         if box.flip:
             whole = row.numpy()
             cv2.flip(whole, 1, dst=whole)

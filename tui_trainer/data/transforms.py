@@ -22,8 +22,8 @@ from tui_trainer.data.decode import Pixels
 from tui_trainer.data.one_pass import OnePass, build_one_pass
 
 RESAMPLER = "torch-bilinear-antialias"  # told in the metadata of a model
-_AA: Any = getattr(torch.ops.aten, "_upsample_bilinear2d_aa", None)
-_lower = Scratch()
+_AA: Any = getattr(torch._C._nn, "_upsample_bilinear2d_aa", None)
+_first, _turned = Scratch(), Scratch()
 
 
 def to_tensor(pixels: Pixels) -> Tensor:
@@ -47,15 +47,45 @@ def resize_into(pixels: Pixels, out: Tensor) -> None:
         out.copy_(resample(to_tensor(pixels), height, width).permute(1, 2, 0))
     else:  # what interpolate calls, without a result of its own
         source, target = torch.from_numpy(pixels.transpose(2, 0, 1)[None]), out.permute(2, 0, 1)[None]
-        _AA.out(source, [height, width], False, None, None, out=target)
+        _AA(source, (height, width), False, None, None, out=target)
 
 
-def shrink_into(pixels: Pixels, out: Pixels) -> None:
-    """The same where nothing but what is made has to equal it: the columns first, which leaves fewer rows to be read
-    for each pixel of the result, and costs a seventh less."""  # noqa: D205, D209
-    lower = _lower.of((out.shape[0], *pixels.shape[1:]))
+def resize_turned_into(turned: Pixels, out: Tensor) -> None:
+    """The same of an image that is kept with rows and columns exchanged, (w, h, C), bit for bit.
+
+    Along the columns of what it is given the kernel is three times as fast as along the rows, so that both ways are
+    made to be columns: a quarter less time with the exchange in between.
+    """
+    height, width, channels = out.shape
+    long, high, _ = turned.shape
+    columns = turned
+    if long != width:
+        columns = _first.of((width, high, channels))
+        resize_into(turned, torch.from_numpy(columns))
+    if high == height:
+        cv2.transpose(columns, dst=out.numpy())
+    else:
+        resize_into(_exchanged(columns), out)
+
+
+def shrink_turned_into(pixels: Pixels, out: Pixels) -> None:
+    """(h, w, C) resampled to (W, H, C), in the same way; the last bits may be other ones than with the rows first."""
+    high = out.shape[1]
+    lower = _first.of((high, *pixels.shape[1:]))
     resize_into(pixels, torch.from_numpy(lower))
-    resize_into(lower, torch.from_numpy(out))
+    resize_into(_exchanged(lower), torch.from_numpy(out))
+
+
+def turn_into(pixels: Pixels, out: Pixels) -> None:
+    """(h, w, C) to (w, h, C)."""
+    cv2.transpose(pixels, dst=out)
+
+
+def _exchanged(pixels: Pixels) -> Pixels:
+    height, width, channels = pixels.shape
+    turned = _turned.of((width, height, channels))
+    turn_into(pixels, turned)
+    return turned
 
 
 def make_square(image: Tensor, size: int, mode: str) -> Tensor:
