@@ -127,7 +127,7 @@ def kernels(folder: Path, count: int, *, copies: bool) -> Callable[[], None]:
             pixels, box = made_by._part(head, file, box, made_by._scale(head, box.height, box.width, SIZE, SIZE), True)
             part = pixels[box.top : box.top + box.height, box.left : box.left + box.width]
             in_a_row = pixels.reshape(-1)[: part.size].reshape(part.shape)  # as many pixels, without the cut
-            resize_into(np.ascontiguousarray(part) if copies else in_a_row, rows[i % BATCH])
+            resize_into(np.ascontiguousarray(part) if copies else in_a_row, rows[i % BATCH].numpy())
             if i % BATCH == BATCH - 1 or i == count - 1:
                 normalize(rows[: i % BATCH + 1])
 

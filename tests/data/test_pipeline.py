@@ -23,7 +23,7 @@ def photo(height: int, width: int, ending: str = ".jpg") -> bytes:
 
 def filled(made: Pipeline, data: bytes, epoch: int = 0, index: int = 0, size: int = 32) -> Tensor:
     row = torch.zeros(size, size, 3, dtype=torch.uint8)
-    made.fill(data, row, epoch, index)
+    made.fill(data, row.numpy(), epoch, index)
     return row
 
 
@@ -80,9 +80,9 @@ def test_a_crop_is_mirrored_before_or_after_resampling_with_one_result(height: i
     before = pixels.copy()
     made = Pipeline(Spec(image_size=32, channels=channels, resize="squash"), "light")
     rows = torch.zeros(2, 32, 32, channels, dtype=torch.uint8)
-    made._cut(pixels, Box(1, 2, height - 3, width - 4, True), rows[0])
+    made._cut(pixels, Box(1, 2, height - 3, width - 4, True), rows[0].numpy())
     mirrored = np.ascontiguousarray(pixels[1 : height - 2, 2 : width - 2][:, ::-1])
-    resize_into(mirrored, rows[1])
+    resize_into(mirrored, rows[1].numpy())
     assert torch.equal(rows[0], rows[1])
     assert np.array_equal(pixels, before)
 
@@ -96,7 +96,7 @@ def test_what_is_stored_gives_the_same(preset: str, height: int, width: int, end
     assert stored is not None
     kept = stored.copy()
     for epoch in range(3):
-        made.fill_from(kept, row, epoch, 1)
+        made.fill_from(kept, row.numpy(), epoch, 1)
         assert torch.equal(row, filled(made, data, epoch, 1))
 
 
@@ -114,7 +114,7 @@ def test_what_is_stored_gives_nearly_the_same(preset: str, height: int, width: i
     assert stored.size <= max(made.most_stored, 32 * 32 * 3)
     row = torch.zeros(32, 32, 3, dtype=torch.uint8)
     kept = stored.copy()
-    made.fill_from(stored, row, 0, 1)
+    made.fill_from(stored, row.numpy(), 0, 1)
     assert np.array_equal(stored, kept)
     if (height, width) != (3, 2000):  # squashed to another shape, its crops are other parts
         assert (row.float() - filled(made, data, 0, 1).float()).abs().mean() < (0.01 if height < 32 else 12)

@@ -51,7 +51,7 @@ def test_the_resampler_is_pillows(height: int, width: int, size: int, channels: 
 def test_resampling_into_a_row_is_the_same(height: int, width: int, channels: int) -> None:
     pixels = picture(height, width, channels)
     rows = torch.zeros(3, 32, 32, channels, dtype=torch.uint8)
-    resize_into(pixels, rows[1])
+    resize_into(pixels, rows[1].numpy())
     assert torch.equal(rows[1].permute(2, 0, 1), resample(to_tensor(pixels), 32, 32))
     assert not rows[0].any()
     assert not rows[2].any()
@@ -68,8 +68,8 @@ def test_from_exchanged_rows_and_columns_the_same_comes_out(channels: int, heigh
     room = np.zeros((width + 3, height + 5, channels), np.uint8)
     room[2 : 2 + width, 4 : 4 + height] = pixels.transpose(1, 0, 2)
     turned = room[2 : 2 + width, 4 : 4 + height]
-    resize_into(pixels, rows[0, 1])
-    resize_turned_into(turned if part else np.ascontiguousarray(turned), rows[1, 1])
+    resize_into(pixels, rows[0, 1].numpy())
+    resize_turned_into(turned if part else np.ascontiguousarray(turned), rows[1, 1].numpy())
     assert torch.equal(rows[0], rows[1])
     assert np.array_equal(turned, pixels.transpose(1, 0, 2))
 
@@ -81,8 +81,8 @@ def test_an_exchanged_smaller_image_is_one_resampled_in_two_steps(channels: int,
     pixels = picture(height, width, channels)
     rows, turned = torch.zeros(24, 32, channels, dtype=torch.uint8), np.zeros((32, 24, channels), np.uint8)
     lower = torch.zeros(24, width, channels, dtype=torch.uint8)
-    resize_into(pixels, lower)
-    resize_into(lower.numpy(), rows)
+    resize_into(pixels, lower.numpy())
+    resize_into(lower.numpy(), rows.numpy())
     shrink_turned_into(pixels, turned)
     assert np.array_equal(turned, rows.numpy().transpose(1, 0, 2))
 

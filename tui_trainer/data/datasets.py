@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
-from tui_trainer.data.decode import BadImageError, Stamp, read_with_stamp
+from tui_trainer.data.decode import BadImageError, Pixels, Stamp, read_with_stamp
 from tui_trainer.data.index import Index
 from tui_trainer.data.pipeline import Pipeline, Spec
 from tui_trainer.data.slots import FOREVER, Slots
@@ -112,7 +112,7 @@ class ImageDataset(Dataset[Sample]):
             if whole is not None:
                 return whole
         good, bad = list[int](), list[tuple[bytes, str]]()
-        single = rows.unbind()
+        single = rows.numpy()
         for epoch, index in addresses:
             try:
                 self._fill(single[len(good)], epoch, index)
@@ -136,7 +136,7 @@ class ImageDataset(Dataset[Sample]):
         wanted = self._index.targets[samples]
         return torch.from_numpy(wanted if wanted.ndim == 2 else wanted.astype(np.int64))
 
-    def _fill(self, row: Tensor, epoch: int, index: int) -> None:
+    def _fill(self, row: Pixels, epoch: int, index: int) -> None:
         """One sample, through what is kept of its image if anything can be."""
         if self.kept is None and not self.pipeline.shrinks:
             self._filled(self._encoded(index)[0], row, epoch, index)
@@ -154,7 +154,7 @@ class ImageDataset(Dataset[Sample]):
         if self.kept is not None:
             self.kept.put(index, pixels, stamp)
 
-    def _filled(self, data: bytes, row: Tensor, epoch: int, index: int) -> None:
+    def _filled(self, data: bytes, row: Pixels, epoch: int, index: int) -> None:
         """One sample from its file; what is damaged shows in the whole of it only, so that this comes first."""
         if self._whole is None:
             self._whole = np.zeros(len(self._index), np.uint32)

@@ -10,8 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import cv2
-import torch
-from torch import Tensor
+import numpy as np
 
 from tui_trainer.data.augment import Box, build_change, random_box
 from tui_trainer.data.buffers import Scratch
@@ -60,7 +59,7 @@ class Pipeline:
         self.random, self.channels = preset != "none", spec.channels
         self._change = build_change(preset)
 
-    def fill(self, data: bytes, row: Tensor, epoch: int, index: int, *, is_whole: bool = False) -> None:
+    def fill(self, data: bytes, row: Pixels, epoch: int, index: int, *, is_whole: bool = False) -> None:
         """Write the image of a file into `row` (S, S, C) uint8.
 
         `is_whole`: it was decoded whole before, so that a part of it may do.
@@ -78,10 +77,10 @@ class Pipeline:
         self._cut(*self._part(head, data, box, reduce, is_whole), row)
         self._finish(row, random)
 
-    def fill_from(self, pixels: Pixels, row: Tensor, epoch: int, index: int) -> None:
+    def fill_from(self, pixels: Pixels, row: Pixels, epoch: int, index: int) -> None:
         """The same from what `stored` gave; `pixels` is left as it is."""
         if not self.random:
-            row.copy_(torch.from_numpy(pixels))
+            np.copyto(row, pixels)
             return
         random = Random(self._seed, epoch, index)
         height, width = pixels.shape[1::-1] if self.shrinks else pixels.shape[:2]
@@ -123,7 +122,8 @@ class Pipeline:
     def stored(self, data: bytes, room: Pixels | None = None) -> Pixels | None:
         """What is kept of an image, (H, W, C) uint8, valid until this thread decodes the next one.
 
-        `shrinks` has its rows and columns exchanged, (W, H, C). It lies in `room`, which is flat, where it fits and no copy would have to be made.
+        `shrinks` has its rows and columns exchanged, (W, H, C). It lies in `room`, which is flat, where it fits and no
+        copy would have to be made.
 
         Raises:
             BadImageError: it cannot be decoded.
@@ -134,7 +134,7 @@ class Pipeline:
             return None
         if not self.random:
             square = _room((*kept, channels), room)
-            self._square(head, data, torch.from_numpy(square))
+            self._square(head, data, square)
             return square
         whole = kept == (head.height, head.width)
         if not self.shrinks:
@@ -164,16 +164,16 @@ class Pipeline:
         fits = (scale for scale in SCALES if height >= scale * to_height and width >= scale * to_width)
         return next(fits, 1)
 
-    def _square(self, head: Header, data: bytes, row: Tensor) -> None:
+    def _square(self, head: Header, data: bytes, row: Pixels) -> None:
         size, mode = self._spec.image_size, self._spec.resize
         target = square_of(head.height, head.width, size, mode)
         pixels = self._decoded(head, data, self._scale(head, head.height, head.width, *target))
         if target == (size, size):
             resize_into(pixels, row)
         else:
-            row.copy_(make_square(to_tensor(pixels), size, mode).permute(1, 2, 0))
+            np.copyto(row, make_square(to_tensor(pixels), size, mode).permute(1, 2, 0).numpy())
 
-    def _cut(self, pixels: Pixels, box: Box, row: Tensor, *, turned: bool = False) -> None:
+    def _cut(self, pixels: Pixels, box: Box, row: Pixels, *, turned: bool = False) -> None:
         """Crop and resample straight from where the image lies, then flip, which gives the mirrored image's result."""
         down, right = slice(box.top, box.top + box.height), slice(box.left, box.left + box.width)
         if turned:
@@ -181,12 +181,11 @@ class Pipeline:
         else:
             resize_into(pixels[down, right], row)
         if box.flip:
-            whole = row.numpy()
-            cv2.flip(whole, 1, dst=whole)
+            cv2.flip(row, 1, dst=row)
 
-    def _finish(self, row: Tensor, random: Random) -> None:
+    def _finish(self, row: Pixels, random: Random) -> None:
         if self._change is not None:
-            row.copy_(self._change(row.permute(2, 0, 1), random).permute(1, 2, 0))
+            np.copyto(row, self._change(to_tensor(row), random).permute(1, 2, 0).numpy())
 
 
 def _room(shape: tuple[int, int, int], room: Pixels | None) -> Pixels:

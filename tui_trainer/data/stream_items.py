@@ -97,7 +97,7 @@ class StreamItems(Dataset[Sample]):
         values = self._values(raw.data)
         target = self._target(values)
         if self._pipeline:
-            self._pipeline.fill(self._image(values), inputs[place], epoch, raw.number)
+            self._pipeline.fill(self._image(values), inputs[place].numpy(), epoch, raw.number)
         else:
             inputs[place] = torch.tensor(encode_row(values, self._encoding), dtype=torch.float32)
         return target

@@ -38,19 +38,19 @@ def resample(image: Tensor, height: int, width: int) -> Tensor:
     return interpolate(image[None], (height, width), mode="bilinear", antialias=True, align_corners=False)[0]
 
 
-def resize_into(pixels: Pixels, out: Tensor) -> None:
+def resize_into(pixels: Pixels, out: Pixels) -> None:
     """(h, w, C) uint8, also a part of a larger image, resampled straight into `out` (H, W, C) uint8."""
     height, width, _ = out.shape
     if pixels.shape[:2] == (height, width):
-        out.copy_(torch.from_numpy(pixels))
+        np.copyto(out, pixels)
     elif _AA is None:
-        out.copy_(resample(to_tensor(pixels), height, width).permute(1, 2, 0))
+        torch.from_numpy(out).copy_(resample(to_tensor(pixels), height, width).permute(1, 2, 0))
     else:  # what interpolate calls, without a result of its own
-        source, target = torch.from_numpy(pixels.transpose(2, 0, 1)[None]), out.permute(2, 0, 1)[None]
+        source, target = (torch.from_numpy(one.transpose(2, 0, 1)[None]) for one in (pixels, out))
         _AA(source, (height, width), False, None, None, out=target)
 
 
-def resize_turned_into(turned: Pixels, out: Tensor) -> None:
+def resize_turned_into(turned: Pixels, out: Pixels) -> None:
     """The same of an image that is kept with rows and columns exchanged, (w, h, C), bit for bit.
 
     Along the columns of what it is given the kernel is three times as fast as along the rows, so that both ways are
@@ -61,19 +61,18 @@ def resize_turned_into(turned: Pixels, out: Tensor) -> None:
     columns = turned
     if long != width:
         columns = _first.of((width, high, channels))
-        resize_into(turned, torch.from_numpy(columns))
+        resize_into(turned, columns)
     if high == height:
-        cv2.transpose(columns, dst=out.numpy())
+        turn_into(columns, out)
     else:
         resize_into(_exchanged(columns), out)
 
 
 def shrink_turned_into(pixels: Pixels, out: Pixels) -> None:
     """(h, w, C) resampled to (W, H, C), in the same way; the last bits may be other ones than with the rows first."""
-    high = out.shape[1]
-    lower = _first.of((high, *pixels.shape[1:]))
-    resize_into(pixels, torch.from_numpy(lower))
-    resize_into(_exchanged(lower), torch.from_numpy(out))
+    lower = _first.of((out.shape[1], *pixels.shape[1:]))
+    resize_into(pixels, lower)
+    resize_into(_exchanged(lower), out)
 
 
 def turn_into(pixels: Pixels, out: Pixels) -> None:
