@@ -12,8 +12,8 @@ SMALL, LARGE = nn.Linear(8, 2), nn.Linear(1000, 1000)
 @pytest.mark.parametrize(
     ("model", "batches", "accumulated", "every"),
     [
-        (SMALL, 20, 1, 2),
-        (SMALL, 125, 1, 8),
+        (SMALL, 20, 1, 3),
+        (SMALL, 125, 1, 16),
         (LARGE, 125, 1, 2),
         (LARGE, 125, 2, 1),
         (SMALL, 10_000, 1, 20),

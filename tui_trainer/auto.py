@@ -33,7 +33,7 @@ from tui_trainer.strategy import FSDP
 from tui_trainer.text import display
 
 SMALL_NETWORK = 1_000_000  # parameters
-EVENTS_PER_EPOCH, EVENTS_OF_SMALL, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 16, 20, 5
+EVENTS_PER_EPOCH, EVENTS_OF_SMALL, MOST_STEPS_BETWEEN, STEPS_OF_A_STREAM = 100, 8, 20, 5
 
 
 @dataclass

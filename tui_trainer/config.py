@@ -101,7 +101,7 @@ class RunConfig:
     )
     log_every: int | None = setting(
         None,
-        "Steps between two progress events; auto: at most 100 events an epoch, 16 of a small network; 20 steps.",
+        "Steps between two progress events; auto: at most 100 events an epoch, 8 of a small network; 20 steps.",
         unit="steps",
         ge=1,
     )

@@ -30,7 +30,7 @@ def built(channels: int = 3) -> OnePass:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("size", [16, 64, 224])
-def test_it_is_the_formula_within_rounding_for_any_batch(size: int, channels: int) -> None:
+def test_it_is_the_formula_for_any_batch(size: int, channels: int) -> None:
     images, made = batch(3, size, channels), built(channels)
     out = made(images)
     mean, std = (torch.tensor(values[:channels], dtype=torch.float64) for values in (MEAN, STD))
@@ -62,14 +62,14 @@ def test_large_batches_take_it_and_those_that_do_not_fit_the_other_way(monkeypat
     torch.testing.assert_close(out, wanted.contiguous(memory_format=torch.channels_last), rtol=0, atol=5e-7)
     assert taken[-1] == 2
     taken.clear()
-    for other in (batch(2, 225), images[:0], batch(2, 32), images[:, :, :220]):
+    for other in (batch(2, 225), images[:0], batch(2, 32), images[:, :, :220]):  # no whole lanes, or too few values
         assert normalize(other).shape == other.permute(0, 3, 1, 2).shape
     assert not taken
 
 
 @pytest.mark.parametrize("channels_last", [True, False])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize(("count", "size"), [(5, 16), (4, 33), (32, 28), (8, 128)])  # the last alone fits one pass
+@pytest.mark.parametrize(("count", "size"), [(5, 16), (4, 33), (32, 28), (32, 32), (8, 128)])
 def test_a_batch_of_a_block_is_what_it_is_alone(count: int, size: int, channels: int, channels_last: bool) -> None:
     images = batch(3 * count, size, channels)
     block = Block(images, torch.zeros(3 * count), count)
@@ -83,7 +83,8 @@ def test_a_batch_of_a_block_is_what_it_is_alone(count: int, size: int, channels:
 
 
 def wrong(*given: Any) -> torch.Tensor:
-    return torch.ops.onednn.qconv2d_pointwise(*given) + 1e-3  # type: ignore[no-any-return]
+    """One unit in the last place too much."""
+    return torch.ops.onednn.qconv2d_pointwise(*given).nextafter(torch.tensor(torch.inf))  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(

@@ -163,11 +163,11 @@ def test_normalize_is_torchvisions(channels_last: bool) -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 30, 32, 65])
 @pytest.mark.parametrize("channels", [1, 2, 3])
-def test_both_layouts_hold_the_same_numbers(size: int, channels: int) -> None:
+def test_both_layouts_hold_the_same_numbers_within_rounding(size: int, channels: int) -> None:
     images = torch.from_numpy(rng.integers(0, 256, (3, size, size, channels), dtype=np.uint8))
     args = (0.485, 0.456, 0.406)[:channels], (0.229, 0.224, 0.225)[:channels], torch.device("cpu")
     planes, last = Normalize(*args)(images), Normalize(*args, channels_last=True)(images)
-    assert torch.equal(planes, last)
+    torch.testing.assert_close(planes, last.contiguous(), rtol=0, atol=5e-7)
     assert torch.equal(Normalize(*args)(images[:0]), planes[:0])
     assert torch.equal(Normalize(*args)(images[1:]), planes[1:])
     made = Normalize(*args)

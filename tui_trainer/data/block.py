@@ -18,11 +18,11 @@ class Block:
         self.batches = tuple(zip(inputs.split(size), targets.split(size), strict=True))
         self._made: npt.NDArray[Any] | None = None
 
-    def made(self, make: Callable[[Tensor, int], Tensor], place: int) -> Tensor:
+    def made(self, make: Callable[[Tensor], Tensor], place: int) -> Tensor:
         """The part of a batch in what `make` gives of all inputs on the CPU, for which it is asked once.
 
-        It hears their size. The part is no view of the whole, which torch would not let a model change in place.
+        It is no view of the whole, which torch would not let a model change in place.
         """
         if self._made is None:
-            self._made = make(self._inputs, self._size).numpy()
+            self._made = make(self._inputs).numpy()
         return torch.from_numpy(self._made[place * self._size : (place + 1) * self._size])

@@ -146,9 +146,9 @@ def _mixed(state: int) -> int:
 class Normalize:
     """(N, S, S, C) uint8 to (N, C, S, S) float32, (x / 255 - mean) / std, on the device, once a batch.
 
-    On the CPU it is one pass where there is an operation for it and the batch has a size for which that is quicker, the
-    last bit may be another one; else it is written into memory that is used again as
-    soon as nobody refers to it, because fresh pages cost more than the arithmetic.
+    On the CPU it is one pass where there is an operation for it and the batch has a size for which that is quicker;
+    else it is written into memory that is used again as soon as nobody refers to it, because fresh pages cost more than
+    the arithmetic. Either way gives the same bits.
     """
 
     def __init__(
@@ -163,23 +163,13 @@ class Normalize:
 
     def __call__(self, images: Tensor) -> Tensor:
         """Normalise a batch that is on the device already."""
-        return self._in_one_pass(images) if self._fits(images) else self._in_two(images)
+        if self._one_pass is not None and OnePass.fits(images):
+            return self._one_pass(images).permute(0, 3, 1, 2)
+        return self._in_two(images)
 
     def part(self, block: Block, place: int) -> Tensor:
         """Normalise the batch of a block at `place`, bit for bit as on its own."""
-        return block.made(self._many, place)
-
-    def _many(self, images: Tensor, size: int) -> Tensor:
-        return self._in_one_pass(images) if self._fits(images[:size]) else self._in_two(images)
-
-    def _fits(self, images: Tensor) -> bool:
-        return (
-            self._channels_last and self._device.type == "cpu" and OnePass.fits(images) and self._one_pass is not None
-        )
-
-    def _in_one_pass(self, images: Tensor) -> Tensor:
-        assert self._one_pass is not None
-        return self._one_pass(images).permute(0, 3, 1, 2)
+        return block.made(self, place)
 
     def _in_two(self, images: Tensor) -> Tensor:
         count, height, width, channels = images.shape
@@ -187,7 +177,10 @@ class Normalize:
             flat = self._empty((count, height, width * channels), torch.float32)
             scale, shift = self._row(width)
             flat.copy_(images.reshape(flat.shape))
-            torch.addcmul(shift, flat, scale, out=flat)
+            if self._one_pass is None:
+                torch.addcmul(shift, flat, scale, out=flat)
+            else:  # which rounds the product, as this does
+                flat.mul_(scale).add_(shift)
             return flat.view(count, height, width, channels).permute(0, 3, 1, 2)
         planes = self._empty((count, channels, height, width), torch.float32)
         planes.copy_(self._planes(images))
@@ -196,7 +189,8 @@ class Normalize:
 
     @cached_property
     def _one_pass(self) -> OnePass | None:
-        return build_one_pass(self._scale, self._shift)
+        here = self._channels_last and self._device.type == "cpu"
+        return build_one_pass(self._scale, self._shift) if here else None
 
     def _planes(self, images: Tensor) -> Tensor:
         """(N, S, S, C) to (N, C, S, S) uint8; OpenCV takes a pixel apart five times as fast as a copy by strides."""
