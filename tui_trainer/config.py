@@ -107,7 +107,7 @@ class RunConfig:
     )
     checkpoint_every: str = setting(
         "auto",
-        "Save every 2 (epochs) or 500steps; auto: each epoch, or rarer if that took over 1 % of the time.",
+        "Save every 2 (epochs) or 500steps; auto: each epoch, or rarer if that took over 0.5 % of the time.",
         metavar="N",
     )
     keep_checkpoints: int = setting(2, "Newest checkpoints that are kept.", ge=1)

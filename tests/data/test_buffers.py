@@ -1,4 +1,7 @@
 import gc
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,6 +21,25 @@ def test_memory_comes_back_when_nothing_refers_to_it() -> None:
     del view
     gc.collect()
     assert pool.take().data_ptr() == where
+
+
+class Slow(list[Any]):
+    def append(self, one: Any) -> None:
+        super().append(one)
+        time.sleep(1e-3)  # in which another thread may append
+
+
+def test_threads_that_take_at_once_have_memory_of_their_own() -> None:
+    pool = Pool(1, np.dtype(np.int64))
+    pool._arrays = Slow()
+
+    def taken(own: int) -> bool:
+        one = pool.take().fill_(own)
+        time.sleep(1e-3)
+        return bool(one.item() == own)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(taken, range(100)))
 
 
 def test_what_a_graph_keeps_is_not_handed_out() -> None:

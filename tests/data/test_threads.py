@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Sampler
 
-from tui_trainer.data.threads import Team, ThreadLoader
+from tui_trainer.data.threads import Ahead, Team, ThreadLoader
 
 
 class Numbers(Sampler[int]):
@@ -100,6 +100,29 @@ def test_threads_are_kept_where_asked_and_end() -> None:
     kept.close()
     list(loader(9))
     assert not workers()
+
+
+def test_the_next_item_is_made_while_one_is_in_use() -> None:
+    here, made = threading.current_thread(), threading.Semaphore(0)
+
+    def items() -> Iterator[int]:
+        for number in range(4):
+            assert threading.current_thread() is not here
+            made.release()
+            yield number
+        raise OSError("disk gone")
+
+    ahead = Ahead()
+    given = ahead.of(items())
+    for number in range(4):
+        assert next(given) == number
+        assert all(made.acquire(timeout=30) for _ in range(2 if number == 0 else number < 3))
+        assert not made.acquire(blocking=False), "one ahead, not more"
+    with pytest.raises(OSError, match="disk gone"):
+        next(given)
+    assert list(ahead.of(iter("abc"))) == ["a", "b", "c"]
+    ahead.close()
+    assert list(ahead.of(iter("d"))) == ["d"]
 
 
 def test_each_worker_computes_with_one_thread_and_the_program_with_as_many_as_before() -> None:

@@ -69,6 +69,9 @@ class Data:
             normalize = blocks = Normalize(self.mean, self.std, device, channels_last=channels_last)
         if device.type != "cpu":
             blocks = None  # a block is never copied there whole
+        for loader in (self.train, self.val):
+            if isinstance(loader, EpochLoader):
+                loader.make_ahead = blocks
         targets = Standardize(self.target_mean, self.target_std) if self.target_mean else None
         upload = upload_to(device)
 

@@ -33,22 +33,24 @@ class Pool:
     """Flat tensors of one size. One that is still referred to, by any view of it, is never handed out again.
 
     A tensor made with `from_numpy` holds a reference to its array as long as its storage lives, so that
-    the array's own reference count tells whether any tensor still uses the memory.
+    the array's own reference count tells whether any tensor still uses the memory. Several threads may take.
     """
 
     def __init__(self, size: int, dtype: np.dtype[Any], *, pin: bool = False) -> None:
         self.size, self._dtype, self._pin = size, dtype, pin
+        self._lock = threading.Lock()
         self._arrays: list[npt.NDArray[Any]] = [np.empty(0, dtype)]
         self._idle = next(self._counts())[1]
         self._arrays.clear()
 
     def take(self) -> Tensor:
         """A tensor (size,) with any content."""
-        for number, count in self._counts():
-            if count == self._idle:
-                return torch.from_numpy(self._arrays[number])
-        self._arrays.append(self._made())
-        return torch.from_numpy(self._arrays[-1])
+        with self._lock:
+            for number, count in self._counts():
+                if count == self._idle:
+                    return torch.from_numpy(self._arrays[number])
+            self._arrays.append(self._made())
+            return torch.from_numpy(self._arrays[-1])
 
     def _counts(self) -> Any:
         for number, array in enumerate(self._arrays):

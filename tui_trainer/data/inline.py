@@ -1,18 +1,22 @@
-"""Batches of images that the training thread reads itself, between two steps: no worker and no hand-over."""
+"""Batches of images for which no worker is worth its hand-overs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 from torch.utils.data import BatchSampler
 
 from tui_trainer.data.block import Block
 from tui_trainer.data.buffers import Pool
 from tui_trainer.data.datasets import EpochOrder, ImageDataset, RawBatch
+from tui_trainer.data.threads import Ahead
+from tui_trainer.loader_facts import usable_cpus
 
 TOGETHER = 3 << 19  # bytes that are gathered at once, few enough to stay in a processor's cache until they are used
+FIRST = 2  # batches at the begin of an epoch, which nobody could gather ahead
 APART = 4  # floats: two batches begin at a multiple of them, else MKL would add up the second in another order
 
 
@@ -31,6 +35,7 @@ class Inline:
         self._many = max(1, TOGETHER // values) if values % APART == 0 else 1
         self._pool = Pool(batch_size * self._each, np.dtype(np.uint8))
         self._large: Pool | None = None
+        self._ahead = Ahead()
 
     def __iter__(self) -> Iterator[RawBatch]:
         """An epoch."""
@@ -42,22 +47,40 @@ class Inline:
         """Whether `blocks` is worth it."""
         return self._dataset.keeps_whole and self._many > 1
 
-    def blocks(self) -> Iterator[Block | RawBatch]:
-        """An epoch, as many full batches at a time as are kept whole."""
+    def blocks(self, make: Callable[[Tensor], Tensor] | None = None) -> Iterator[Block | RawBatch]:
+        """An epoch, as many full batches at a time as are kept whole.
+
+        If there are several and more than one processor, a thread gathers the next and has `make` do its part.
+        """
+        several = self._order.length > self._many * self._size and usable_cpus() > 1
+        blocks = self._blocks(make if several else None)
+        return self._ahead.of(blocks) if several else blocks
+
+    def close(self) -> None:
+        """End the thread; another epoch starts a new one."""
+        self._ahead.close()
+
+    def _blocks(self, make: Callable[[Tensor], Tensor] | None) -> Iterator[Block | RawBatch]:
         size, samples = self._size, self._order.samples()
         if self._drop_last:
             samples = samples[: len(samples) // size * size]
         at_once = self._many * size
         if self._large is None:
             self._large = Pool(at_once * self._each, np.dtype(np.uint8))
-        for begin in range(0, len(samples), at_once):
-            some = samples[begin : begin + at_once]
+        begin, end = 0, min(FIRST, self._many) * size
+        while begin < len(samples):
+            some = samples[begin:end]
+            begin, end = end, end + at_once
             memory = self._large.take()[: len(some) * self._each].view(len(some), *self._dataset.shape)
             whole = self._dataset.whole(some, memory, lend=True)
             full = len(some) // size * size
             if whole is not None:
                 if full:
-                    yield Block(whole.inputs[:full], whole.targets[:full], size)
+                    block = Block(whole.inputs[:full], whole.targets[:full], size)
+                    if make is not None:
+                        block.make(make)
+                    yield block
+                    del block
                 if full < len(some):
                     yield RawBatch(whole.inputs[full:], whole.targets[full:], [])
             else:

@@ -110,6 +110,7 @@ class EpochLoader:
         self._workers = Workers()
         self._patience: float = options["timeout"]
         self._loader = self._make()
+        self.make_ahead: Callable[[Tensor], Tensor] | None = None  # what will be made of inputs on the CPU
 
     def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
         """The batches of epoch `number` after the first `start`, which are not read.
@@ -129,7 +130,7 @@ class EpochLoader:
         """The same; what is between the memory and the loop is gone through once for many batches."""
         count = start
         self._order.epoch, self._order.start = number, min(start * self.batch_size, self._order.length)
-        for some in inline.blocks():
+        for some in inline.blocks(self.make_ahead):
             if isinstance(some, RawBatch):
                 count += 1
                 yield self._batch(some, count)
@@ -161,7 +162,7 @@ class EpochLoader:
     def close(self) -> None:
         """End the workers at once: left to the collector of cycles, DataLoader would wait 5 s for each."""
         self._workers.kill()
-        if isinstance(self._loader, ThreadLoader):
+        if isinstance(self._loader, (ThreadLoader, Inline)):
             self._loader.close()
 
     def _renew(self) -> None:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -105,6 +106,36 @@ class ThreadLoader(Generic[A, B]):
             if task.done():
                 raise  # what the task itself raised
             raise RuntimeError(f"DataLoader timed out after {self._timeout:g} seconds") from None
+
+
+class Ahead:
+    """A thread that makes the next of some items while the one before is in use."""
+
+    def __init__(self) -> None:
+        self._team: Team | None = None
+
+    def of(self, items: Iterator[A]) -> Iterator[A]:
+        """The same items, none of which is None."""
+        if self._team is None or not self._team.alive:
+            self._team = Team(1)
+        team, take = self._team, partial(next, items, None)
+        coming = team.submit(take)
+        try:
+            while (item := coming.result()) is not None:
+                coming = team.submit(take)
+                yield item
+                del item  # so that its memory can be used again
+        finally:
+            coming.cancel()
+
+    def close(self) -> None:
+        """End the thread; more items start another."""
+        if self._team is not None:
+            self._team.close()
+
+    def __del__(self) -> None:
+        if self._team is not None:
+            self._team.close(0.0)
 
 
 _TEAMS: weakref.WeakSet[Team] = weakref.WeakSet()

@@ -22,7 +22,7 @@ from tui_trainer.text import display
 if TYPE_CHECKING:
     from tui_trainer.engine.job import Job
 
-SHARE = 0.01  # of the time that saving may take
+SHARE = 0.005  # of the time that saving may take
 LONGEST = 600.0  # seconds after which there is a checkpoint in the midst of an epoch
 FIRST_RETRY, LAST_RETRY = 10.0, 600.0  # seconds from a failed save to the next try; doubled each time
 
@@ -31,7 +31,7 @@ EACH_EPOCH = Every(1)
 
 
 class Keeping:
-    """What is kept of a run, and when. `every` None: each epoch, but no more than 1 % of the time is spent saving.
+    """What is kept of a run, and when. `every` None: each epoch, but at most 0.5 % of the time is spent saving.
 
     `keep` newest checkpoints are kept, and for good those that `keep_every` meets.
     """
