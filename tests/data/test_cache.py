@@ -262,7 +262,7 @@ def test_a_full_disk_is_told_once_and_costs_time_only(digits60: Path, monkeypatc
 
     wanted = epochs(built(digits60, cache="off"), 1)
     made = on_disk(digits60)
-    monkeypatch.setattr(os, "pwrite", full)
+    monkeypatch.setattr(os, "pwritev", full)
     told = [text for part in (made.train, made.val) for batch in part.epoch(0) for text in batch.warnings]
     assert told == ["The disk of the cache is full: no more images are kept; the others are decoded each epoch."]
     assert equal(epochs(made, 1), wanted)
@@ -273,7 +273,7 @@ def test_a_disk_that_cannot_be_written_is_told_by_its_own_name(tmp_path: Path, m
         raise OSError(errno.EIO, "Input/output error")
 
     made = FileSlots(tmp_path / "a.images", 3, 12, 3, 3)
-    monkeypatch.setattr(os, "pwrite", broken)
+    monkeypatch.setattr(os, "pwritev", broken)
     made.put(1, np.ones((2, 2, 3), np.uint8), slots.FOREVER)
     assert made.told == "The cache of decoded images is not continued: Input/output error."
 
@@ -345,9 +345,22 @@ def test_large_images_lie_on_pages_of_their_own(tmp_path: Path) -> None:
     assert kept._size % slots.PAGE == kept._start % slots.FOLIO == 0
 
 
+def test_a_page_is_written_whole_within_its_slot(tmp_path: Path) -> None:
+    image = np.full((60, 67, 3), 255, np.uint8)  # 228 bytes less than three pages
+    for size in (3 * slots.PAGE, image.size):
+        made = FileSlots(tmp_path / f"{size}.images", 2, size, 3, 2)
+        made._bytes[:] = 7
+        made.put(0, image, slots.FOREVER)
+        assert not made._bytes[0, image.size :].any()
+        assert (made._bytes[1] == 7).all()
+        found = made.get(0, lambda _: None)
+        assert found is not None
+        assert np.array_equal(found, image)
+
+
 def test_a_short_write_is_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     made = FileSlots(tmp_path / "a.images", 3, 12, 3, 3)
-    monkeypatch.setattr(os, "pwrite", lambda *_: 5)
+    monkeypatch.setattr(os, "pwritev", lambda *_: 5)
     made.put(1, np.ones((2, 2, 3), np.uint8), slots.FOREVER)
     assert made.told
     assert made.get(1, lambda _: None) is None
@@ -366,17 +379,17 @@ def test_a_process_that_is_killed_while_it_writes_leaves_no_image_that_is_believ
         warnings.simplefilter("ignore", DeprecationWarning)  # of threads, which the child does not need
         child = os.fork()
     if not child:
-        pwrite, writes = os.pwrite, iter(range(1, 3))
+        pwritev, writes = os.pwritev, iter(range(1, 3))
 
-        def killed(file: int, data: Any, at: int) -> int:
+        def killed(file: int, parts: Any, at: int) -> int:
             if next(writes) < write:
-                return pwrite(file, data, at)
-            written = memoryview(data).cast("B")
-            pwrite(file, written[: int(part * written.nbytes)], at)
+                return pwritev(file, parts, at)
+            written = b"".join(parts)
+            pwritev(file, [written[: int(part * len(written))]], at)
             os.kill(os.getpid(), signal.SIGKILL)
             return 0
 
-        slots.os.pwrite = killed  # type: ignore[attr-defined]
+        slots.os.pwritev = killed  # type: ignore[attr-defined]
         FileSlots(path, 40, size, 3, 40).put(1, image, slots.FOREVER)
         os._exit(0)
     assert os.waitpid(child, 0)[1] == signal.SIGKILL

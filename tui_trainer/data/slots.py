@@ -3,7 +3,7 @@
 Slots are filled while an epoch is read, by threads, by worker processes, and in a file by several runs at once. Two
 that fill the same slot write the same bytes, so that nobody has to wait. A slot of a file is believed only after its
 checksum and the state of its image file have been looked at, once in each process: what a crash left half written is
-decoded anew. A file is written with `pwrite`, because a full disk would end a process that writes through the mapping,
+decoded anew. A file is written with `pwritev`, because a full disk would end a process that writes through the mapping,
 and its records get their blocks at once, because on tmpfs it would end one that only reads what was never written.
 """
 
@@ -32,6 +32,7 @@ PAGE = 4096
 FIELDS = 6  # of a record: height, width, bytes and change time of the image file, sum of the pixels, check of the rest
 LARGE = 1 << 16  # bytes of a slot from which on
 FOLIO = 1 << 18  # the first one begins at a multiple of this, and is written in larger pieces
+_ZEROS = bytes(PAGE)
 TOGETHER = 16  # slots for which room is made at once
 FOREVER = (0, 0)  # the state of an image that is no file
 
@@ -152,6 +153,7 @@ class FileSlots:
         self.told, self._size, self._channels, self._most = "", size, channels, most
         step = FOLIO if size >= LARGE else PAGE
         self._start = -(-(PAGE + samples * FIELDS * 8) // step) * step
+        self._whole = PAGE if size % PAGE == 0 else 1  # a part of a page takes a quarter longer to write than all of it
         whole = self._start + samples * size
         self._file = _opened(path, whole)
         if (failed := _reserve(self._file, 0, self._start)) in FULL:
@@ -198,8 +200,9 @@ class FileSlots:
         record += _CHECK.pack(zlib.crc32(record))
         try:
             self._reserve(sample, pixels.size)
-            self._write(pixels.reshape(-1).data, self._start + sample * self._size)
-            self._write(record, PAGE + sample * FIELDS * 8)
+            values = pixels.reshape(-1).data
+            self._write([values, _ZEROS[: -len(values) % self._whole]], self._start + sample * self._size)
+            self._write([record], PAGE + sample * FIELDS * 8)
         except OSError as error:
             self.told = _not_continued(error)
             return
@@ -215,8 +218,8 @@ class FileSlots:
             self._reserved[sample // TOGETHER] = True
             _reserve(self._file, self._start + first * self._size, slots * self._size)
 
-    def _write(self, values: memoryview | bytes, at: int) -> None:
-        if os.pwrite(self._file, values, at) < len(values):
+    def _write(self, values: list[memoryview | bytes], at: int) -> None:
+        if os.pwritev(self._file, values, at) < sum(map(len, values)):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def batch(self, samples: Numbers, rows: Tensor, *, lend: bool = False) -> Tensor | None:
