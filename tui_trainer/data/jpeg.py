@@ -106,7 +106,9 @@ def decoded_part(
     pixels = _buffer(rows * coded[1] * channels)[: rows * coded[1] * channels].reshape(rows, coded[1], channels)
     try:
         _library.decode_jpeg(
-            data[: head.height_at] + (rows * reduce).to_bytes(2, "big") + data[head.height_at + 2 :],
+            b"".join(
+                (data[: head.height_at], (rows * reduce).to_bytes(2, "big"), memoryview(data)[head.height_at + 2 :])
+            ),
             "GRAY" if channels == 1 else "RGB",
             min_height=rows if reduce > 1 else 0,
             min_width=coded[1] if reduce > 1 else 0,
