@@ -165,7 +165,7 @@ def main() -> None:
         for name in ("ours", "lightning")
     }
     bar("7", "ms that ours adds to a step", added["ours"], most=0.03)
-    bar("7", "what Lightning adds / what ours adds", added["lightning"] / added["ours"], 10)
+    bar("7", "what Lightning adds / what ours adds", added["lightning"] / max(added["ours"], 0.001), 10)
 
 
 if __name__ == "__main__":
