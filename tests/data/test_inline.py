@@ -24,6 +24,7 @@ def kept(digits60: Path, monkeypatch: pytest.MonkeyPatch) -> Data:
         data=str(digits60), batch_size=BATCH, val_fraction=0.25, augment="none", normalize="none", cache="memory"
     )
     monkeypatch.setattr(inline, "TOGETHER", 3 * BATCH * SIZE * SIZE * 3)
+    monkeypatch.setattr(inline, "usable_cpus", lambda: torch.get_num_threads() + 1)
     data = build_batches(
         config, scan(config), Spec(image_size=SIZE, channels=3, resize="squash"), needs_two=False, context=None
     )
@@ -55,7 +56,7 @@ def test_a_thread_makes_blocks_ahead(kept: Data, made: list[tuple[bool, int]], m
     ahead = read(kept, ready)
     assert made == [(False, 2 * BATCH), (False, 3 * BATCH), (False, 3 * BATCH), (False, 3 * BATCH), (True, 1)]
     made.clear()
-    monkeypatch.setattr(inline, "usable_cpus", lambda: 1)
+    monkeypatch.setattr(inline, "usable_cpus", torch.get_num_threads)
     assert all(map(torch.equal, read(kept, ready), ahead))
     assert all(in_this_thread for in_this_thread, _ in made)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 from torch.utils.data import BatchSampler
 
@@ -50,9 +51,9 @@ class Inline:
     def blocks(self, make: Callable[[Tensor], Tensor] | None = None) -> Iterator[Block | RawBatch]:
         """An epoch, as many full batches at a time as are kept whole.
 
-        If there are several and more than one processor, a thread gathers the next and has `make` do its part.
+        If there are several, and a processor has nothing to compute, a thread makes the next one, `make` included.
         """
-        several = self._order.length > self._many * self._size and usable_cpus() > 1
+        several = self._order.length > self._many * self._size and usable_cpus() > torch.get_num_threads()
         blocks = self._blocks(make if several else None)
         return self._ahead.of(blocks) if several else blocks
 
